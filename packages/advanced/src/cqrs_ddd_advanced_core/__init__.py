@@ -1,0 +1,1 @@
+"""Event sourcing, projections, sagas, scheduling and undo on top of cqrs-ddd-core."""

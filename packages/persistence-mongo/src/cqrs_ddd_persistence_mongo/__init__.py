@@ -1,0 +1,1 @@
+"""MongoDB adapters for cqrs-ddd, on PyMongo's asynchronous client or Motor."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and SQLite adapters for cqrs-ddd, built on SQLAlchemy 2."""
