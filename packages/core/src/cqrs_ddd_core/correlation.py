@@ -1,0 +1,131 @@
+"""Who caused what: correlation, causation, user and tenant of the work under way.
+
+The context is a context variable, so that it follows ``await`` and is copied into new tasks.
+Commands and queries set it for their handlers and put the former one back afterwards.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from cqrs_ddd_core.primitives.id_generator import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from uuid import UUID
+
+__all__ = [
+    "MessageContext",
+    "generate_correlation_id",
+    "get_causation_id",
+    "get_context",
+    "get_correlation_id",
+    "message_context",
+]
+
+
+def generate_correlation_id() -> str:
+    """Return a new correlation id."""
+    return str(new_id())
+
+
+class MessageContext:
+    """The ids that everything done on behalf of one message shares.
+
+    Args:
+        correlation_id: Shared by all work of one request; made on first use when not given.
+        causation_id: Id of the message that directly caused the work under way.
+        user_id: Who asked for it.
+        tenant_id: On whose behalf; part of every key that is stored. ``""`` without tenants.
+    """
+
+    __slots__ = ("_causation_id", "_correlation_id", "tenant_id", "user_id")
+
+    def __init__(
+        self,
+        correlation_id: str | None = None,
+        causation_id: str | UUID | None = None,
+        user_id: str | None = None,
+        tenant_id: str = "",
+    ) -> None:
+        self._correlation_id = correlation_id
+        self._causation_id = causation_id
+        self.user_id = user_id
+        self.tenant_id = tenant_id
+
+    @property
+    def correlation_id(self) -> str:
+        """The correlation id, made now when nobody gave one."""
+        if self._correlation_id is None:
+            self._correlation_id = generate_correlation_id()
+        return self._correlation_id
+
+    @property
+    def causation_id(self) -> str | None:
+        """The id of the message being handled, ``None`` outside a handler."""
+        return None if self._causation_id is None else str(self._causation_id)
+
+    def caused_by(self, message_id: UUID, correlation_id: str | None) -> MessageContext:
+        """Return the context in which the message with that id is handled."""
+        return MessageContext(
+            correlation_id or self._shared_correlation_id(),
+            message_id,
+            self.user_id,
+            self.tenant_id,
+        )
+
+    def _shared_correlation_id(self) -> str | None:
+        # Two sends outside any context are two requests; inside one they belong together.
+        return None if self is _NOBODY else self.correlation_id
+
+
+_NOBODY = MessageContext()
+_context: ContextVar[MessageContext] = ContextVar("cqrs_ddd_context", default=_NOBODY)
+# The mediator uses the variable itself: a context manager would double the cost of a dispatch.
+set_context = _context.set
+reset_context = _context.reset
+
+
+def get_context() -> MessageContext:
+    """Return the context of the work under way; an empty one outside any."""
+    context = _context.get()
+    return MessageContext() if context is _NOBODY else context
+
+
+def get_correlation_id() -> str | None:
+    """Return the correlation id of the work under way, ``None`` outside any."""
+    context = _context.get()
+    return None if context is _NOBODY else context.correlation_id
+
+
+def get_causation_id() -> str | None:
+    """Return the id of the message being handled, ``None`` outside a handler."""
+    return _context.get().causation_id
+
+
+@contextmanager
+def message_context(
+    *,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+    user_id: str | None = None,
+    tenant_id: str | None = None,
+) -> Iterator[MessageContext]:
+    """Set ids for the block; those not given are kept from the surrounding context.
+
+    A web application opens one per request, a consumer one per message.
+    """
+    outer = _context.get()
+    inner = MessageContext(
+        correlation_id or outer._shared_correlation_id(),
+        causation_id or outer.causation_id,
+        user_id or outer.user_id,
+        outer.tenant_id if tenant_id is None else tenant_id,
+    )
+    token = _context.set(inner)
+    try:
+        yield inner
+    finally:
+        _context.reset(token)

@@ -1,0 +1,39 @@
+"""Entities: equal by identity, whatever else changes."""
+
+from __future__ import annotations
+
+from typing import Generic
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeVar
+
+from cqrs_ddd_core.primitives.id_generator import new_id
+
+__all__ = ["ID", "Entity"]
+
+ID = TypeVar("ID", str, int, UUID, default=str)
+
+
+def _default_id() -> str:
+    return str(new_id())
+
+
+class Entity(BaseModel, Generic[ID]):
+    """Something with an identity of its own inside an aggregate.
+
+    Assignments are validated. Two entities are equal when type and id are.
+
+    Attributes:
+        id: A new UUIDv7 when not given; an integer id must be given.
+    """
+
+    model_config = ConfigDict(validate_assignment=True, validate_default=True, extra="forbid")
+
+    id: ID = Field(default_factory=_default_id)  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.id == other.id  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.id))

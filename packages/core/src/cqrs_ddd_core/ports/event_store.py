@@ -1,0 +1,245 @@
+"""The event store port: append to streams, read them back, follow everything in one order."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+
+from pydantic_core import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+__all__ = [
+    "ANY",
+    "NO_STREAM",
+    "STREAM_EXISTS",
+    "AppendResult",
+    "EventFilter",
+    "EventPage",
+    "ExpectedVersion",
+    "IEventStore",
+    "NewEvent",
+    "StoredEvent",
+    "StreamId",
+    "StreamState",
+]
+
+
+class StreamState(Enum):
+    """What a writer may expect of a stream when it does not know its exact version."""
+
+    ANY = "any"
+    NO_STREAM = "no_stream"
+    STREAM_EXISTS = "stream_exists"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ANY: Final = StreamState.ANY
+NO_STREAM: Final = StreamState.NO_STREAM
+STREAM_EXISTS: Final = StreamState.STREAM_EXISTS
+
+#: An exact version (0 is the same as ``NO_STREAM``) or a stream state.
+ExpectedVersion: TypeAlias = int | StreamState
+
+
+class StreamId(NamedTuple):
+    """A stream is one aggregate's events: type name and id."""
+
+    aggregate_type: str
+    aggregate_id: str
+
+    def __str__(self) -> str:
+        return f"{self.aggregate_type}-{self.aggregate_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event on its way into a stream.
+
+    Attributes:
+        event_id: Unique for ever; an append that repeats known ids is recognised as done.
+        event_type: Registered type name.
+        payload: JSON object as UTF-8 bytes.
+        occurred_at: Aware UTC.
+        schema_version: Version of the payload's shape.
+        metadata: Open keys with JSON values.
+    """
+
+    event_id: UUID
+    event_type: str
+    payload: bytes
+    occurred_at: datetime
+    schema_version: int = 1
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=True)
+class StoredEvent:
+    """An event as it stands in a stream; it never changes again.
+
+    Attributes:
+        position: Place in the order of all events, from 1, increasing, with holes.
+        version: Place in its stream, from 1, without gaps.
+        payload_bytes: The stored JSON, exactly as written.
+        recorded_at: When the store wrote it, aware UTC.
+    """
+
+    position: int
+    stream: StreamId
+    version: int
+    event_id: UUID
+    event_type: str
+    schema_version: int
+    payload_bytes: bytes
+    occurred_at: datetime
+    recorded_at: datetime
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def payload(self) -> dict[str, Any]:
+        """The payload as JSON values, parsed on first use."""
+        parsed: dict[str, Any] = from_json(self.payload_bytes)
+        return parsed
+
+    @property
+    def aggregate_type(self) -> str:
+        """Type name of the aggregate whose stream this is."""
+        return self.stream.aggregate_type
+
+    @property
+    def aggregate_id(self) -> str:
+        """Id of the aggregate whose stream this is."""
+        return self.stream.aggregate_id
+
+
+class AppendResult(NamedTuple):
+    """Where an append ended: the stream's new version and the last event's position."""
+
+    version: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a reader of everything wants; conditions that are set must all hold.
+
+    Attributes:
+        aggregate_types: Only streams of these types.
+        event_types: Only these event types.
+        correlation_id: Only events of that request.
+        occurred_from: At or after, aware UTC.
+        occurred_until: Before, aware UTC.
+        metadata: Top-level metadata keys with the JSON values they must have.
+    """
+
+    aggregate_types: frozenset[str] | None = None
+    event_types: frozenset[str] | None = None
+    correlation_id: str | None = None
+    occurred_from: datetime | None = None
+    occurred_until: datetime | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+class EventPage(NamedTuple):
+    """Some events in position order, and how far the reader has now looked.
+
+    Attributes:
+        events: Those that match; may be fewer than asked for, or none.
+        position: Ask for the next page after this one. Moves on past events that did not match.
+        is_last: Nothing more could be read at that moment.
+    """
+
+    events: Sequence[StoredEvent]
+    position: int
+    is_last: bool
+
+
+class IEventStore(Protocol):
+    """Streams of immutable events in one total order.
+
+    Guarantees (G2, G3): of several appends with one expected version exactly one succeeds; a
+    stream's versions have no gaps; once a position was returned to any reader, no smaller one
+    appears later; a stream's events are read in version order, and an event comes after
+    everything its transaction had seen.
+
+    An append inside a unit of work of the same database commits or vanishes with it, and is
+    visible to ``get_events`` and ``get_stream_version`` of that unit of work at once. Outside
+    one it is a transaction of its own. All calls see the tenant of the current context only.
+    """
+
+    @abstractmethod
+    async def append(
+        self,
+        stream: StreamId,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: ExpectedVersion = ANY,
+    ) -> AppendResult:
+        """Add events to a stream, all or none.
+
+        An empty sequence writes nothing and returns the stream's version and position 0. If all
+        event ids stand in this stream already, in this order, the append was done before and its
+        result is returned again; the expected version is not checked then.
+
+        Raises:
+            OptimisticConcurrencyError: The stream is at another version than expected.
+            EventStoreError: Some event id is stored already, but not by the same append.
+        """
+        ...
+
+    @abstractmethod
+    async def get_events(
+        self, stream: StreamId, *, after_version: int = 0, up_to_version: int | None = None
+    ) -> list[StoredEvent]:
+        """Return a stream's events in version order; an unknown stream has none."""
+        ...
+
+    @abstractmethod
+    def read_stream(
+        self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
+    ) -> AsyncIterator[StoredEvent]:
+        """Yield a stream's events in version order, holding one batch in memory."""
+        ...
+
+    @abstractmethod
+    async def get_stream_version(self, stream: StreamId) -> int:
+        """Return the version of the stream's last event; 0 when there is no such stream."""
+        ...
+
+    @abstractmethod
+    async def read_page(
+        self, after_position: int = 0, *, limit: int = 500, event_filter: EventFilter | None = None
+    ) -> EventPage:
+        """Return up to ``limit`` settled events after a position, in position order.
+
+        Committed events that could still be preceded by others are not returned yet.
+        """
+        ...
+
+    @abstractmethod
+    def read_all(
+        self,
+        after_position: int = 0,
+        *,
+        batch_size: int = 500,
+        event_filter: EventFilter | None = None,
+    ) -> AsyncIterator[StoredEvent]:
+        """Yield settled events after a position in position order; ends when there are no more."""
+        ...
+
+    @abstractmethod
+    async def get_latest_position(self) -> int:
+        """Return the position of the last settled event; 0 when there is none."""
+        ...

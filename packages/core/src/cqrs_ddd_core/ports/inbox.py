@@ -1,0 +1,66 @@
+"""The inbox port: one effect per consumer and message."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
+
+__all__ = ["IInbox", "InboxEntry"]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxEntry:
+    """What is known of a message that was handled before.
+
+    Attributes:
+        received_at: When it was first handled, aware UTC.
+        outcome: What its handler returned, as JSON bytes; ``None`` when nothing was recorded.
+    """
+
+    received_at: datetime
+    outcome: bytes | None = None
+
+
+class IInbox(Protocol):
+    """Remembers which messages a consumer has handled, in the handler's own transaction.
+
+    Guarantee (G5): call ``receive`` as the first statement of the unit of work. Of several
+    deliveries of one message exactly one gets ``None``, however concurrent they are; the others
+    wait until that one has committed or rolled back. The tenant of the current context is part
+    of the key.
+    """
+
+    @abstractmethod
+    async def receive(self, consumer: str, message_id: UUID) -> InboxEntry | None:
+        """Mark a message as handled by a consumer.
+
+        Returns:
+            ``None`` when it is new and must be handled now; otherwise what is known of it.
+
+        Raises:
+            UnitOfWorkError: There is no unit of work of this database: the mark and the effect
+                could not commit together.
+        """
+        ...
+
+    @abstractmethod
+    async def record_outcome(self, consumer: str, message_id: UUID, outcome: bytes) -> None:
+        """Keep what the handler returned, so that a repeat can be answered the same way.
+
+        Raises:
+            InboxError: The message was not received in this unit of work.
+        """
+        ...
+
+    @abstractmethod
+    async def purge(self, before: datetime, *, limit: int = 10_000) -> int:
+        """Forget messages received before an aware UTC time, all tenants; return how many.
+
+        Keep them for longer than the longest replay or redelivery can take.
+        """
+        ...

@@ -1,0 +1,196 @@
+"""The outbox port: messages that leave the system exactly when their transaction commits."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from cqrs_ddd_core.primitives.clock import utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+__all__ = [
+    "IOutboxStorage",
+    "MessageKind",
+    "OutboxMessage",
+    "OutboxPartition",
+    "OutboxStatus",
+    "PendingMessage",
+    "partition_of",
+]
+
+
+class MessageKind(str, Enum):
+    """What an outbox message is to its receiver."""
+
+    EVENT = "event"
+    COMMAND = "command"
+
+
+class OutboxStatus(str, Enum):
+    """Where an outbox message is on its way."""
+
+    PENDING = "pending"
+    PUBLISHED = "published"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A message to be published after the commit of the transaction that wrote it.
+
+    Attributes:
+        message_id: The receiver's idempotency key; an event's own id, or a deterministic one.
+        kind: Event or command.
+        message_type: Registered type name.
+        payload: JSON object as UTF-8 bytes.
+        stream: Messages of one stream are published in the order they were saved, and a failing
+            one holds back those behind it. ``Order-o1`` for an aggregate's events.
+        occurred_at: Aware UTC.
+        headers: Open keys with JSON values that travel beside the payload.
+    """
+
+    message_id: UUID
+    kind: MessageKind
+    message_type: str
+    payload: bytes
+    stream: str
+    occurred_at: datetime = field(default_factory=utc_now)
+    schema_version: int = 1
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    tenant_id: str = ""
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+class PendingMessage(NamedTuple):
+    """An outbox message with its place in the queue.
+
+    Attributes:
+        sequence: Order in which messages were saved; increasing within a stream.
+        attempts: How often publishing was begun, this time included.
+    """
+
+    sequence: int
+    partition: int
+    attempts: int
+    status: OutboxStatus
+    error: str | None
+    message: OutboxMessage
+
+
+class OutboxPartition(NamedTuple):
+    """The right to publish one partition until the lease ends; the epoch fences former owners."""
+
+    number: int
+    epoch: int
+
+
+def partition_of(stream: str, partitions: int) -> int:
+    """Return the partition of a stream: stable over processes and versions."""
+    return int.from_bytes(blake2b(stream.encode(), digest_size=4).digest(), "big") % partitions
+
+
+class IOutboxStorage(Protocol):
+    """Messages waiting to be published, split into partitions with one owner each.
+
+    Guarantee (G4): a saved message commits with the unit of work it was saved in; it stays
+    pending until a publisher that owns its partition has marked it; the pending messages of one
+    stream are handed out in order, and none of them while an earlier one is backing off or
+    parked. ``SKIP LOCKED`` over rows would reorder, hence leases over partitions.
+    """
+
+    @property
+    @abstractmethod
+    def partitions(self) -> int:
+        """How many partitions there are; fixed when the tables are made."""
+        ...
+
+    @abstractmethod
+    async def save_messages(self, messages: Sequence[OutboxMessage]) -> None:
+        """Add messages in the current unit of work, or in a transaction of its own.
+
+        A message id that is in the outbox already is left as it is: the same message was saved
+        before.
+        """
+        ...
+
+    @abstractmethod
+    async def lease_partitions(
+        self, owner: str, *, seconds: float, limit: int | None = None
+    ) -> list[OutboxPartition]:
+        """Own up to ``limit`` partitions for so many seconds, measured by the storage's clock.
+
+        Renews those the owner has and takes free ones and those whose lease has ended, raising
+        their epoch.
+        """
+        ...
+
+    @abstractmethod
+    async def release_partitions(self, owner: str) -> None:
+        """Give all leases of an owner back at once."""
+        ...
+
+    @abstractmethod
+    async def claim_pending(
+        self, leases: Collection[OutboxPartition], *, limit: int = 100
+    ) -> list[PendingMessage]:
+        """Return due messages of leased partitions in order and count an attempt for each.
+
+        Leases whose epoch is no longer current yield nothing.
+        """
+        ...
+
+    @abstractmethod
+    async def mark_published(
+        self, leases: Collection[OutboxPartition], sequences: Collection[int]
+    ) -> int:
+        """Mark messages as published; return how many were, which is fewer if a lease was lost."""
+        ...
+
+    @abstractmethod
+    async def mark_failed(
+        self,
+        leases: Collection[OutboxPartition],
+        sequence: int,
+        *,
+        error: str,
+        retry_in: float | None,
+    ) -> bool:
+        """Note a failure and try again in so many seconds, or park the message on ``None``.
+
+        Returns:
+            Whether it was noted; ``False`` if the lease was lost.
+        """
+        ...
+
+    @abstractmethod
+    async def list_parked(self, *, limit: int = 100) -> list[PendingMessage]:
+        """Return parked messages with their errors, oldest first."""
+        ...
+
+    @abstractmethod
+    async def replay_parked(self, sequences: Collection[int]) -> int:
+        """Make parked messages pending again with a fresh number of attempts."""
+        ...
+
+    @abstractmethod
+    async def discard_parked(self, sequences: Collection[int]) -> int:
+        """Give parked messages up; those behind them in their streams go on."""
+        ...
+
+    @abstractmethod
+    async def count_pending(self) -> int:
+        """Return how many messages are neither published nor parked."""
+        ...
+
+    @abstractmethod
+    async def purge_published(self, before: datetime, *, limit: int = 10_000) -> int:
+        """Delete messages published before an aware UTC time; return how many."""
+        ...

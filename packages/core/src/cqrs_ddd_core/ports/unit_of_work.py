@@ -1,0 +1,230 @@
+"""The unit of work: everything a command does commits together or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from contextvars import ContextVar, Token
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from cqrs_ddd_core.primitives.exceptions import UnitOfWorkError, UnsavedChangesError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from cqrs_ddd_core.domain.aggregate import RaisedEvent
+    from cqrs_ddd_core.domain.events import DomainEvent
+
+__all__ = ["EventSource", "UnitOfWork", "UnitOfWorkFactory", "UnitOfWorkState", "get_current_uow"]
+
+logger = logging.getLogger(__name__)
+
+_current: ContextVar[UnitOfWork | None] = ContextVar("cqrs_ddd_unit_of_work", default=None)
+
+
+class EventSource(Protocol):
+    """What a unit of work needs to know of an aggregate."""
+
+    aggregate_type: str
+
+    @property
+    def id(self) -> object: ...
+
+    def raised_events(self) -> tuple[RaisedEvent, ...]: ...
+
+    def mark_events_as_committed(self) -> None: ...
+
+
+class UnitOfWorkState(Enum):
+    """The life of a unit of work."""
+
+    NEW = "new"
+    ACTIVE = "active"
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled back"
+
+
+class UnitOfWork(ABC):
+    """One transaction, entered with ``async with``; leaving it commits, an exception rolls back.
+
+    Inside the block ``get_current_uow()`` returns it, and stores of the same database write
+    through it. It belongs to the task that entered it: a task started inside the block has no
+    current unit of work and opens its own.
+
+    Guarantee (G1): what was written through it is visible to others only after ``commit``, and
+    then all of it. Cancelling the task rolls back and returns the connection clean (G10).
+    """
+
+    def __init__(self) -> None:
+        self._state = UnitOfWorkState.NEW
+        self._sources: dict[int, EventSource] = {}
+        self._raised: list[RaisedEvent] = []
+        self._seen: set[object] = set()
+        self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
+        self._on_commit: list[Callable[[], Awaitable[None]]] = []
+        self._position: int | None = None
+        self._owner: asyncio.Task[object] | None = None
+        self._token: Token[UnitOfWork | None] | None = None
+
+    @property
+    def state(self) -> UnitOfWorkState:
+        """Whether it is new, active, committed or rolled back."""
+        return self._state
+
+    @property
+    def position(self) -> int | None:
+        """The highest position appended through it; ``None`` when no event was stored."""
+        return self._position
+
+    def note_position(self, position: int) -> None:
+        """Remember a position an event store has appended at; for event stores."""
+        if self._position is None or position > self._position:
+            self._position = position
+
+    def before_commit(self, hook: Callable[[UnitOfWork], Awaitable[None]]) -> None:
+        """Run a hook inside the transaction just before it commits; its exception rolls back."""
+        self._before_commit.append(hook)
+
+    def on_commit(self, hook: Callable[[], Awaitable[None]]) -> None:
+        """Run a hook after the commit, in the order they were added.
+
+        A hook that raises is logged; the commit stands and the other hooks run. Nothing that
+        must happen may hang on a hook alone, for the process may die before it.
+        """
+        self._on_commit.append(hook)
+
+    def track(self, aggregate: EventSource) -> None:
+        """Remember an aggregate that was loaded, so that unsaved events are noticed."""
+        self._sources[id(aggregate)] = aggregate
+
+    def save_events(self, aggregate: EventSource) -> None:
+        """Take over the events of an aggregate that was just saved; for repositories."""
+        self.track(aggregate)
+        self._add(aggregate.raised_events())
+
+    def add_events(self, events: Iterable[DomainEvent]) -> None:
+        """Add events that belong to no saved aggregate; ids known already are left out."""
+        last = self._raised[-1][0] if self._raised else 0
+        self._add((last, event) for event in events)
+
+    def take_events(self) -> list[DomainEvent]:
+        """Hand out the events added since the last call, in the order they were raised."""
+        raised, self._raised = self._raised, []
+        raised.sort(key=_raise_order)
+        return [event for _, event in raised]
+
+    def _add(self, raised: Iterable[RaisedEvent]) -> None:
+        for item in raised:
+            event_id = item[1].event_id
+            if event_id not in self._seen:
+                self._seen.add(event_id)
+                self._raised.append(item)
+
+    async def __aenter__(self) -> Self:
+        if self._state is not UnitOfWorkState.NEW:
+            msg = f"this unit of work is {self._state.value}; open a new one for each use"
+            raise UnitOfWorkError(msg)
+        self._owner = asyncio.current_task()
+        self._token = _current.set(self)
+        self._state = UnitOfWorkState.ACTIVE
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if self._state is UnitOfWorkState.ACTIVE:
+                await (self._finish() if exc_type is None else self.rollback())
+        finally:
+            if self._token is not None:
+                _current.reset(self._token)
+                self._token = None
+        if self._state is UnitOfWorkState.COMMITTED and self._on_commit:
+            await self._run_hooks()
+
+    async def commit(self) -> None:
+        """Commit now; the rest of the block can no longer write.
+
+        Raises:
+            UnsavedChangesError: An aggregate raised events after it was last saved.
+            OptimisticConcurrencyError: Another writer was faster.
+        """
+        self.ensure_active()
+        await self._finish()
+
+    async def rollback(self) -> None:
+        """Undo everything; the rest of the block can no longer write."""
+        if self._state is UnitOfWorkState.ACTIVE:
+            self._state = UnitOfWorkState.ROLLED_BACK
+            await self._rollback()
+
+    def ensure_active(self) -> None:
+        """Refuse work outside the block, after commit or after rollback.
+
+        Raises:
+            UnitOfWorkError: This unit of work is not active.
+        """
+        if self._state is not UnitOfWorkState.ACTIVE:
+            msg = f"this unit of work is {self._state.value}; it can no longer be used"
+            raise UnitOfWorkError(msg)
+
+    async def _finish(self) -> None:
+        try:
+            for hook in self._before_commit:
+                await hook(self)
+            self._refuse_unsaved_events()
+            await self._commit()
+        except BaseException:
+            await self.rollback()
+            raise
+        self._state = UnitOfWorkState.COMMITTED
+        for source in self._sources.values():
+            source.mark_events_as_committed()
+
+    def _refuse_unsaved_events(self) -> None:
+        for source in self._sources.values():
+            unsaved = sum(event.event_id not in self._seen for _, event in source.raised_events())
+            if unsaved:
+                raise UnsavedChangesError(source.aggregate_type, source.id, unsaved)
+
+    async def _run_hooks(self) -> None:
+        for hook in self._on_commit:
+            try:
+                await hook()
+            except Exception:
+                logger.exception("a hook failed after the commit; the commit stands")
+
+    @abstractmethod
+    async def _commit(self) -> None:
+        """Make everything durable and visible, and give the connection back."""
+
+    @abstractmethod
+    async def _rollback(self) -> None:
+        """Undo everything and give the connection back, whatever state it is in."""
+
+
+#: Makes a new unit of work for each root command.
+UnitOfWorkFactory: TypeAlias = "Callable[[], UnitOfWork]"
+
+
+def _raise_order(raised: RaisedEvent) -> int:
+    return raised[0]
+
+
+def get_current_uow() -> UnitOfWork | None:
+    """Return the unit of work this task is in, ``None`` outside any.
+
+    A task that was started inside a unit of work does not inherit it, because it may outlive it.
+    """
+    uow = _current.get()
+    if uow is None or uow._owner is not asyncio.current_task():
+        return None
+    return uow

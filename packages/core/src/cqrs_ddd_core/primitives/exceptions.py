@@ -1,0 +1,249 @@
+"""Every error of the toolkit: one root, caught by meaning, never by driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "CQRSDDDError",
+    "ConcurrencyError",
+    "ConfigurationError",
+    "DomainError",
+    "EntityNotFoundError",
+    "EventPayloadError",
+    "EventStoreError",
+    "EventTypeRegistrationError",
+    "HandlerError",
+    "HandlerNotFoundError",
+    "HandlerRegistrationError",
+    "HandlerTimeoutError",
+    "InboxError",
+    "InfrastructureError",
+    "InvariantViolationError",
+    "LockAcquisitionError",
+    "MessagingError",
+    "MissingExtraError",
+    "OptimisticConcurrencyError",
+    "OutboxError",
+    "PersistenceError",
+    "PublisherNotFoundError",
+    "SchemaNotInstalledError",
+    "SerializationError",
+    "TransientPersistenceError",
+    "UnitOfWorkError",
+    "UnknownEventTypeError",
+    "UnknownMessageTypeError",
+    "UnsavedChangesError",
+    "ValidationError",
+]
+
+
+class CQRSDDDError(Exception):
+    """Root of every error this toolkit raises."""
+
+
+class DomainError(CQRSDDDError):
+    """A business rule said no."""
+
+
+class InvariantViolationError(DomainError):
+    """An operation would have left an aggregate in a state its rules forbid."""
+
+
+class EntityNotFoundError(DomainError):
+    """No entity of that type has that id."""
+
+    def __init__(self, entity_type: str, entity_id: object) -> None:
+        super().__init__(f"{entity_type} {entity_id!r} does not exist")
+        self.entity_type = entity_type
+        self.entity_id = entity_id
+
+
+class ValidationError(CQRSDDDError):
+    """A message was refused before its handler ran.
+
+    Args:
+        errors: Messages per field; errors of the whole message stand under ``"__all__"``.
+    """
+
+    def __init__(self, errors: Mapping[str, Iterable[str]]) -> None:
+        self.errors: dict[str, list[str]] = {name: list(found) for name, found in errors.items()}
+        listed = "; ".join(f"{name}: {', '.join(found)}" for name, found in self.errors.items())
+        super().__init__(listed or "validation failed")
+
+
+class ConcurrencyError(CQRSDDDError):
+    """Somebody else was faster; running the whole command again on fresh state may succeed."""
+
+
+class OptimisticConcurrencyError(ConcurrencyError):
+    """A writer expected another version than the one it found.
+
+    Args:
+        target: What was written, such as the stream ``Order-o1``.
+        expected: The version the writer had seen.
+        actual: The version found, or ``None`` where the database did not say.
+    """
+
+    def __init__(self, target: object, expected: object, actual: object = None) -> None:
+        found = "another version was found" if actual is None else f"found version {actual}"
+        super().__init__(
+            f"{target}: expected version {expected}, {found}; "
+            "load it again and repeat the whole command"
+        )
+        self.target = target
+        self.expected = expected
+        self.actual = actual
+
+
+class LockAcquisitionError(ConcurrencyError):
+    """A lock could not be taken in time."""
+
+    def __init__(self, resource: object, timeout: float, reason: str = "") -> None:
+        super().__init__(
+            f"could not lock {resource} within {timeout:g} s{': ' if reason else ''}{reason}"
+        )
+        self.resource = resource
+        self.timeout = timeout
+        self.reason = reason
+
+
+class ConfigurationError(CQRSDDDError):
+    """The application is wired in a way that cannot work."""
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """An optional dependency is not installed; the message names the install command."""
+
+    def __init__(self, feature: str, distribution: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra: pip install '{distribution}[{extra}]'")
+        self.feature = feature
+        self.distribution = distribution
+        self.extra = extra
+
+
+class HandlerRegistrationError(ConfigurationError):
+    """A handler cannot be registered the way it was given."""
+
+
+class EventTypeRegistrationError(ConfigurationError):
+    """An event type name is taken by another class, or the class is no event."""
+
+
+class HandlerError(CQRSDDDError):
+    """A message could not be handled."""
+
+
+class HandlerNotFoundError(HandlerError):
+    """No handler is registered for the message type."""
+
+    def __init__(self, message_type: type, kind: str) -> None:
+        name = message_type.__name__
+        super().__init__(
+            f"no {kind} handler for {name}: register one with "
+            f"registry.register_{kind}_handler({name}, ...) or @registry.{kind}_handler"
+        )
+        self.message_type = message_type
+        self.kind = kind
+
+
+class HandlerTimeoutError(HandlerError):
+    """A handler did not finish in its time; its unit of work was rolled back."""
+
+    def __init__(self, message_type: str, seconds: float) -> None:
+        super().__init__(f"{message_type} did not finish within {seconds:g} s and was rolled back")
+        self.message_type = message_type
+        self.seconds = seconds
+
+
+class PublisherNotFoundError(HandlerError):
+    """No publisher is configured for the destination of a message."""
+
+
+class UnitOfWorkError(CQRSDDDError):
+    """A unit of work was used outside its life or against its rules."""
+
+
+class UnsavedChangesError(UnitOfWorkError):
+    """An aggregate raised events that were never saved; committing would lose them."""
+
+    def __init__(self, aggregate_type: str, aggregate_id: object, count: int) -> None:
+        super().__init__(
+            f"{aggregate_type} {aggregate_id!r} raised {count} event(s) after it was last saved; "
+            "call repository.save(...) before the command ends"
+        )
+        self.aggregate_type = aggregate_type
+        self.aggregate_id = aggregate_id
+        self.count = count
+
+
+class SerializationError(CQRSDDDError):
+    """A value cannot be written as JSON, or JSON cannot be read as the type it should be."""
+
+
+class EventPayloadError(SerializationError):
+    """An event's payload cannot be written as JSON, or read as its registered class."""
+
+    def __init__(self, event_type: str, reason: str) -> None:
+        super().__init__(f"payload of event {event_type!r}: {reason}")
+        self.event_type = event_type
+        self.reason = reason
+
+
+class UnknownEventTypeError(SerializationError):
+    """A stored event has a type name that no registered class carries."""
+
+    def __init__(self, event_type: str) -> None:
+        super().__init__(
+            f"no event class is registered for {event_type!r}: call "
+            "event_registry.register(TheClass), or keep the old name with "
+            f"class TheClass(DomainEvent): event_type = {event_type!r}"
+        )
+        self.event_type = event_type
+
+
+class UnknownMessageTypeError(SerializationError):
+    """A command or query has a type name that no registered class carries."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(
+            f"no {kind} class is registered for {name!r}: call "
+            f"message_registry.register_{kind}(TheClass)"
+        )
+        self.kind = kind
+        self.name = name
+
+
+class InfrastructureError(CQRSDDDError):
+    """A database, broker or network failed."""
+
+
+class PersistenceError(InfrastructureError):
+    """A database refused or failed an operation."""
+
+
+class TransientPersistenceError(PersistenceError):
+    """The database asks for a new try: deadlock, serialization failure, lost connection."""
+
+
+class SchemaNotInstalledError(PersistenceError):
+    """The tables do not exist yet; the message names the call that makes them."""
+
+
+class EventStoreError(PersistenceError):
+    """The event store cannot do what was asked."""
+
+
+class OutboxError(PersistenceError):
+    """The outbox cannot do what was asked."""
+
+
+class InboxError(PersistenceError):
+    """The inbox cannot do what was asked."""
+
+
+class MessagingError(InfrastructureError):
+    """A message could not be published or received."""
