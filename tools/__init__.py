@@ -1,0 +1,1 @@
+"""Scripts that `make` and CI call; no library code."""
