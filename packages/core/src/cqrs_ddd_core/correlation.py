@@ -23,6 +23,8 @@ __all__ = [
     "get_context",
     "get_correlation_id",
     "message_context",
+    "reset_context",
+    "set_context",
 ]
 
 
@@ -56,9 +58,9 @@ class MessageContext:
         self.tenant_id = tenant_id
 
     @property
-    def correlation_id(self) -> str:
-        """The correlation id, made now when nobody gave one."""
-        if self._correlation_id is None:
+    def correlation_id(self) -> str | None:
+        """The correlation id, made now when nobody gave one; ``None`` outside any context."""
+        if self._correlation_id is None and self is not _NOBODY:
             self._correlation_id = generate_correlation_id()
         return self._correlation_id
 
@@ -67,37 +69,24 @@ class MessageContext:
         """The id of the message being handled, ``None`` outside a handler."""
         return None if self._causation_id is None else str(self._causation_id)
 
-    def caused_by(self, message_id: UUID, correlation_id: str | None) -> MessageContext:
+    def caused_by(self, message_id: UUID, correlation_id: str | None = None) -> MessageContext:
         """Return the context in which the message with that id is handled."""
         return MessageContext(
-            correlation_id or self._shared_correlation_id(),
-            message_id,
-            self.user_id,
-            self.tenant_id,
+            correlation_id or self.correlation_id, message_id, self.user_id, self.tenant_id
         )
-
-    def _shared_correlation_id(self) -> str | None:
-        # Two sends outside any context are two requests; inside one they belong together.
-        return None if self is _NOBODY else self.correlation_id
 
 
 _NOBODY = MessageContext()
 _context: ContextVar[MessageContext] = ContextVar("cqrs_ddd_context", default=_NOBODY)
-# The mediator uses the variable itself: a context manager would double the cost of a dispatch.
+# The variable's own functions: a context manager would double the cost of a dispatch.
+get_context = _context.get
 set_context = _context.set
 reset_context = _context.reset
 
 
-def get_context() -> MessageContext:
-    """Return the context of the work under way; an empty one outside any."""
-    context = _context.get()
-    return MessageContext() if context is _NOBODY else context
-
-
 def get_correlation_id() -> str | None:
     """Return the correlation id of the work under way, ``None`` outside any."""
-    context = _context.get()
-    return None if context is _NOBODY else context.correlation_id
+    return _context.get().correlation_id
 
 
 def get_causation_id() -> str | None:
@@ -119,7 +108,7 @@ def message_context(
     """
     outer = _context.get()
     inner = MessageContext(
-        correlation_id or outer._shared_correlation_id(),
+        correlation_id or outer.correlation_id,
         causation_id or outer.causation_id,
         user_id or outer.user_id,
         outer.tenant_id if tenant_id is None else tenant_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic
+from typing import Any, Generic
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,7 +15,8 @@ __all__ = ["ID", "Entity"]
 ID = TypeVar("ID", str, int, UUID, default=str)
 
 
-def _default_id() -> str:
+def _default_id() -> Any:
+    # Validated like a given id: text for str, a UUID for UUID, refused for int.
     return str(new_id())
 
 
@@ -30,10 +31,10 @@ class Entity(BaseModel, Generic[ID]):
 
     model_config = ConfigDict(validate_assignment=True, validate_default=True, extra="forbid")
 
-    id: ID = Field(default_factory=_default_id)  # type: ignore[assignment]
+    id: ID = Field(default_factory=_default_id)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.id == other.id  # type: ignore[attr-defined]
+        return isinstance(other, Entity) and type(self) is type(other) and self.id == other.id
 
     def __hash__(self) -> int:
         return hash((type(self), self.id))

@@ -33,20 +33,9 @@ class EventTypeRegistry:
         """Register a class under its ``event_type``; also works as a decorator.
 
         Raises:
-            EventTypeRegistrationError: The name belongs to another class already, or the class
-                is no domain event.
+            EventTypeRegistrationError: The name belongs to another class already.
         """
-        if not (isinstance(event_class, type) and issubclass(event_class, DomainEvent)):
-            msg = f"{event_class!r} is not a subclass of DomainEvent"
-            raise EventTypeRegistrationError(msg)
-        name = event_class.event_type
-        known = self._classes.setdefault(name, event_class)
-        if known is not event_class:
-            msg = (
-                f"event type {name!r} is taken by {known.__module__}.{known.__qualname__}; "
-                f"give {event_class.__qualname__} its own event_type"
-            )
-            raise EventTypeRegistrationError(msg)
+        self.register_alias(event_class.event_type, event_class)
         return event_class
 
     def register_alias(self, name: str, event_class: type[DomainEvent]) -> None:
@@ -57,7 +46,10 @@ class EventTypeRegistry:
         """
         known = self._classes.setdefault(name, event_class)
         if known is not event_class:
-            msg = f"event type {name!r} is taken by {known.__module__}.{known.__qualname__}"
+            msg = (
+                f"event type {name!r} is taken by {known.__module__}.{known.__qualname__}; "
+                f"give {event_class.__qualname__} its own event_type"
+            )
             raise EventTypeRegistrationError(msg)
 
     def get(self, event_type: str) -> type[DomainEvent]:

@@ -1,4 +1,4 @@
-"""Domain events: facts in the past tense, immutable, with an envelope that says where they belong."""
+"""Domain events: immutable facts in the past tense, in an envelope that says where they belong."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ class IEventDispatcher(Protocol):
         """Call a handler for every event of that class or its subclasses.
 
         Args:
+            event_type: The class whose events it sees.
             handler: An async function, an object with an async ``handle``, or a class of such.
             synchronous: In the transaction, where raising vetoes the command; otherwise after
                 the commit, where raising is logged and changes nothing.

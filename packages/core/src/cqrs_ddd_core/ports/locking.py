@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["ActiveLock", "ILockStrategy", "LockMode", "ResourceIdentifier"]
 
 
-class LockMode(str, Enum):
+class LockMode(StrEnum):
     """Whether others may hold the lock at the same time."""
 
     WRITE = "write"

@@ -33,7 +33,7 @@ class IMiddleware(Protocol):
 
     scope: ClassVar[MiddlewareScope] = MiddlewareScope.OUTSIDE
 
-    def applies_to(self, message_type: type[Any]) -> bool:
+    def applies_to(self, message_type: type[Any]) -> bool:  # noqa: ARG002 - asked of subclasses
         """Whether to run for messages of this type; asked once, when the pipeline is built."""
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 
-class MessageKind(str, Enum):
+class MessageKind(StrEnum):
     """What an outbox message is to its receiver."""
 
     EVENT = "event"
     COMMAND = "command"
 
 
-class OutboxStatus(str, Enum):
+class OutboxStatus(StrEnum):
     """Where an outbox message is on its way."""
 
     PENDING = "pending"

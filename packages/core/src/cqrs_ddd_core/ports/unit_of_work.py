@@ -7,24 +7,35 @@ import logging
 from abc import ABC, abstractmethod
 from contextvars import ContextVar, Token
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
+from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.domain.events import enrich_event
 from cqrs_ddd_core.primitives.exceptions import UnitOfWorkError, UnsavedChangesError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
-    from typing_extensions import Self
 
     from cqrs_ddd_core.domain.aggregate import RaisedEvent
     from cqrs_ddd_core.domain.events import DomainEvent
 
-__all__ = ["EventSource", "UnitOfWork", "UnitOfWorkFactory", "UnitOfWorkState", "get_current_uow"]
+__all__ = [
+    "EventSource",
+    "UnitOfWork",
+    "UnitOfWorkFactory",
+    "UnitOfWorkScope",
+    "UnitOfWorkState",
+    "current_scope",
+    "enter_scope",
+    "get_current_uow",
+    "leave_scope",
+]
 
 logger = logging.getLogger(__name__)
 
-_current: ContextVar[UnitOfWork | None] = ContextVar("cqrs_ddd_unit_of_work", default=None)
+_current: ContextVar[UnitOfWorkScope | None] = ContextVar("cqrs_ddd_unit_of_work", default=None)
 
 
 class EventSource(Protocol):
@@ -68,8 +79,7 @@ class UnitOfWork(ABC):
         self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
         self._on_commit: list[Callable[[], Awaitable[None]]] = []
         self._position: int | None = None
-        self._owner: asyncio.Task[object] | None = None
-        self._token: Token[UnitOfWork | None] | None = None
+        self._token: Token[UnitOfWorkScope | None] | None = None
 
     @property
     def state(self) -> UnitOfWorkState:
@@ -119,19 +129,29 @@ class UnitOfWork(ABC):
         return [event for _, event in raised]
 
     def _add(self, raised: Iterable[RaisedEvent]) -> None:
+        # Enriched here and not at commit: by then the message that caused them may be left.
+        context = get_context()
         for item in raised:
-            event_id = item[1].event_id
-            if event_id not in self._seen:
-                self._seen.add(event_id)
+            event = item[1]
+            if event.event_id not in self._seen:
+                self._seen.add(event.event_id)
+                enrich_event(event, context)
                 self._raised.append(item)
 
-    async def __aenter__(self) -> Self:
+    def begin(self) -> None:
+        """Make it usable without making it current; ``async with`` does both.
+
+        Raises:
+            UnitOfWorkError: It was used before.
+        """
         if self._state is not UnitOfWorkState.NEW:
             msg = f"this unit of work is {self._state.value}; open a new one for each use"
             raise UnitOfWorkError(msg)
-        self._owner = asyncio.current_task()
-        self._token = _current.set(self)
         self._state = UnitOfWorkState.ACTIVE
+
+    async def __aenter__(self) -> Self:
+        self.begin()
+        self._token = _current.set(UnitOfWorkScope(self))
         return self
 
     async def __aexit__(
@@ -147,8 +167,7 @@ class UnitOfWork(ABC):
             if self._token is not None:
                 _current.reset(self._token)
                 self._token = None
-        if self._state is UnitOfWorkState.COMMITTED and self._on_commit:
-            await self._run_hooks()
+        await self.run_hooks()
 
     async def commit(self) -> None:
         """Commit now; the rest of the block can no longer write.
@@ -195,8 +214,12 @@ class UnitOfWork(ABC):
             if unsaved:
                 raise UnsavedChangesError(source.aggregate_type, source.id, unsaved)
 
-    async def _run_hooks(self) -> None:
-        for hook in self._on_commit:
+    async def run_hooks(self) -> None:
+        """Run the hooks of a committed unit of work, once, outside of it."""
+        if self._state is not UnitOfWorkState.COMMITTED:
+            return
+        hooks, self._on_commit = self._on_commit, []
+        for hook in hooks:
             try:
                 await hook()
             except Exception:
@@ -211,6 +234,46 @@ class UnitOfWork(ABC):
         """Undo everything and give the connection back, whatever state it is in."""
 
 
+class UnitOfWorkScope:
+    """Where ``get_current_uow()`` looks: a unit of work, or the way to make one when needed.
+
+    A command that touches no store then costs no unit of work.
+
+    Args:
+        source: An active unit of work, or a factory that is called at most once.
+    """
+
+    __slots__ = ("_factory", "owner", "uow")
+
+    def __init__(self, source: UnitOfWork | UnitOfWorkFactory) -> None:
+        self.owner = asyncio.current_task()
+        if isinstance(source, UnitOfWork):
+            self.uow: UnitOfWork | None = source
+        else:
+            self.uow = None
+            self._factory = source
+
+    def open(self) -> UnitOfWork:
+        """Return the unit of work, made and begun on the first call."""
+        if self.uow is None:
+            self.uow = self._factory()
+            self.uow.begin()
+        return self.uow
+
+
+enter_scope = _current.set
+leave_scope = _current.reset
+
+
+def current_scope() -> UnitOfWorkScope | None:
+    """Return the scope this task is in, ``None`` outside any.
+
+    A task that was started inside one does not inherit it, because it may outlive it (C-2).
+    """
+    scope = _current.get()
+    return scope if scope is not None and scope.owner is asyncio.current_task() else None
+
+
 #: Makes a new unit of work for each root command.
 UnitOfWorkFactory: TypeAlias = "Callable[[], UnitOfWork]"
 
@@ -222,9 +285,8 @@ def _raise_order(raised: RaisedEvent) -> int:
 def get_current_uow() -> UnitOfWork | None:
     """Return the unit of work this task is in, ``None`` outside any.
 
-    A task that was started inside a unit of work does not inherit it, because it may outlive it.
+    A task that was started inside a unit of work does not inherit it, because it may outlive it:
+    what it does is on its own, and a command it sends opens a new one.
     """
-    uow = _current.get()
-    if uow is None or uow._owner is not asyncio.current_task():
-        return None
-    return uow
+    scope = current_scope()
+    return None if scope is None else scope.open()

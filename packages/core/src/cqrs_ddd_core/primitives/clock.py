@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 __all__ = ["FixedClock", "IClock", "SystemClock", "utc_now"]
@@ -11,7 +11,7 @@ __all__ = ["FixedClock", "IClock", "SystemClock", "utc_now"]
 
 def utc_now() -> datetime:
     """Return the current time as an aware UTC datetime."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 class IClock(Protocol):
@@ -39,7 +39,7 @@ class FixedClock(IClock):
     """
 
     def __init__(self, at: datetime | None = None) -> None:
-        self._now = at or datetime(2026, 1, 1, tzinfo=timezone.utc)
+        self._now = at or datetime(2026, 1, 1, tzinfo=UTC)
 
     def now(self) -> datetime:
         """Return the time the clock stands at."""

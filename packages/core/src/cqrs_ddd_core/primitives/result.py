@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
@@ -18,7 +18,7 @@ __all__ = ["Result", "ResultStatus"]
 T = TypeVar("T")
 
 
-class ResultStatus(str, Enum):
+class ResultStatus(StrEnum):
     """How a use case ended."""
 
     SUCCESS = "success"

@@ -1,0 +1,115 @@
+"""What becomes of a unit of work's events before it commits."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeAlias
+
+from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.cqrs.event_serializer import serialize_event
+from cqrs_ddd_core.ports.event_store import ANY, IEventStore, NewEvent, StreamId
+from cqrs_ddd_core.ports.outbox import IOutboxStorage, MessageKind, OutboxMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
+    from cqrs_ddd_core.domain.events import DomainEvent
+    from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+
+__all__ = ["EventRecorder"]
+
+_Located: TypeAlias = tuple[StreamId | None, NewEvent]
+
+
+class EventRecorder:
+    """Dispatches, stores and queues the events of a unit of work, inside its transaction.
+
+    Guarantee (G1): synchronous handlers, the event store and the outbox take part in the unit of
+    work, so that either all of it commits or nothing. Events keep the order they were raised in.
+
+    Args:
+        dispatchers: Whose handlers are called.
+        event_store: Where the events of aggregates are appended, when given.
+        outbox: Where all events wait for publication, when given.
+    """
+
+    def __init__(
+        self,
+        dispatchers: Sequence[EventDispatcher],
+        *,
+        event_store: IEventStore | None = None,
+        outbox: IOutboxStorage | None = None,
+    ) -> None:
+        self._dispatchers = tuple(dispatchers)
+        self._event_store = event_store
+        self._outbox = outbox
+
+    async def record(self, uow: UnitOfWork) -> list[DomainEvent]:
+        """Handle the events added so far, and those their handlers add, and return them all.
+
+        Raises:
+            Exception: Whatever a synchronous handler raised: it vetoes the command.
+        """
+        recorded: list[DomainEvent] = []
+        while events := uow.take_events():
+            recorded += events
+            for dispatcher in self._dispatchers:
+                await dispatcher.dispatch(events)
+        if recorded:
+            await self._write(recorded, uow)
+            self._announce(recorded, uow)
+        return recorded
+
+    async def _write(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
+        if self._event_store is None and self._outbox is None:
+            return
+        located = [(_stream_of(event), serialize_event(event)) for event in events]
+        if self._event_store is not None:
+            await self._append(self._event_store, located, uow)
+        if self._outbox is not None:
+            await self._outbox.save_messages([_to_message(*item) for item in located])
+
+    async def _append(
+        self, store: IEventStore, located: Sequence[_Located], uow: UnitOfWork
+    ) -> None:
+        # Runs, not groups: an event must not move before another stream's earlier event.
+        for stream, run in groupby(located, key=_first):
+            if stream is not None:
+                result = await store.append(
+                    stream, [event for _, event in run], expected_version=ANY
+                )
+                uow.note_position(result.position)
+
+    def _announce(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
+        for dispatcher in self._dispatchers:
+            if dispatcher.handles_committed(events):
+                uow.on_commit(partial(dispatcher.dispatch_committed, events))
+
+
+def _first(located: _Located) -> StreamId | None:
+    return located[0]
+
+
+def _stream_of(event: DomainEvent) -> StreamId | None:
+    if event.aggregate_type is None or event.aggregate_id is None:
+        return None
+    return StreamId(event.aggregate_type, event.aggregate_id)
+
+
+def _to_message(stream: StreamId | None, event: NewEvent) -> OutboxMessage:
+    return OutboxMessage(
+        event.event_id,
+        MessageKind.EVENT,
+        event.event_type,
+        event.payload,
+        # An event of no aggregate has nothing to stay in order with.
+        stream=str(stream or event.event_id),
+        occurred_at=event.occurred_at,
+        schema_version=event.schema_version,
+        correlation_id=event.correlation_id,
+        causation_id=event.causation_id,
+        tenant_id=get_context().tenant_id,
+        headers=event.metadata,
+    )

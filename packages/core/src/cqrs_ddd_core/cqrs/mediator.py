@@ -1,0 +1,217 @@
+"""The mediator: finds the handler of a message and runs it the way messages are run."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from cqrs_ddd_core.correlation import get_context, reset_context, set_context
+from cqrs_ddd_core.cqrs.command import Command, CommandResponse
+from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
+from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
+from cqrs_ddd_core.cqrs.handler import HandlerFactory, build_handler, resolve_handler
+from cqrs_ddd_core.cqrs.pipeline import build_pipeline, select_middlewares
+from cqrs_ddd_core.cqrs.query import Query, QueryResponse
+from cqrs_ddd_core.ports.middleware import MiddlewareScope
+from cqrs_ddd_core.ports.unit_of_work import (
+    UnitOfWorkScope,
+    current_scope,
+    enter_scope,
+    leave_scope,
+)
+from cqrs_ddd_core.primitives.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from cqrs_ddd_core.cqrs.registry import HandlerRegistry
+    from cqrs_ddd_core.domain.events import DomainEvent
+    from cqrs_ddd_core.ports.event_store import IEventStore
+    from cqrs_ddd_core.ports.middleware import IMiddleware, NextHandler
+    from cqrs_ddd_core.ports.outbox import IOutboxStorage
+    from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+
+__all__ = ["Mediator"]
+
+R = TypeVar("R")
+
+
+class Mediator:
+    """Runs each command in one unit of work, and each query without any.
+
+    A command sent by a handler, in the same task, joins the unit of work of the first one: they
+    commit or vanish together (G1). Before the commit, the events of all of them are dispatched
+    to synchronous handlers, appended to the event store and saved in the outbox, in the order
+    they were raised; after it, asynchronous handlers are called.
+
+    Args:
+        registry: The handlers. Handler classes are built once, on first use.
+        uow_factory: Makes the unit of work of each root command.
+        middlewares: Run around every message, the first outermost. Those of scope ``OUTSIDE``
+            surround the unit of work, those of scope ``INSIDE`` are part of it.
+        event_dispatcher: Further event handlers, besides those of the registry.
+        event_store: Where events of aggregates are appended, when given.
+        outbox: Where events wait for publication, when given.
+        handler_factory: Makes handlers of registered classes.
+    """
+
+    def __init__(
+        self,
+        registry: HandlerRegistry,
+        uow_factory: UnitOfWorkFactory,
+        *,
+        middlewares: Sequence[IMiddleware] = (),
+        event_dispatcher: EventDispatcher | None = None,
+        event_store: IEventStore | None = None,
+        outbox: IOutboxStorage | None = None,
+        handler_factory: HandlerFactory = build_handler,
+    ) -> None:
+        self._registry = registry
+        self._uow_factory = uow_factory
+        self._middlewares = tuple(middlewares)
+        self._handler_factory = handler_factory
+        dispatchers = [EventDispatcher(registry, handler_factory=handler_factory)]
+        if event_dispatcher is not None:
+            dispatchers.append(event_dispatcher)
+        self._recorder = EventRecorder(dispatchers, event_store=event_store, outbox=outbox)
+        self._commands: dict[type[Any], NextHandler] = {}
+        self._queries: dict[type[Any], NextHandler] = {}
+
+    @property
+    def registry(self) -> HandlerRegistry:
+        """The handlers this mediator finds."""
+        return self._registry
+
+    @property
+    def middlewares(self) -> tuple[IMiddleware, ...]:
+        """What runs around every message, the first outermost."""
+        return self._middlewares
+
+    async def send(self, command: Command[R]) -> CommandResponse[R]:
+        """Run a command and return what it brought about, after its commit.
+
+        Raises:
+            HandlerNotFoundError: No handler is registered for it.
+            OptimisticConcurrencyError: Somebody else was faster; nothing was changed.
+            Exception: Whatever the handler, a middleware or a synchronous event handler raised;
+                everything was rolled back.
+        """
+        run = self._commands.get(type(command)) or self._compile_command(type(command))
+        context = get_context().caused_by(command.command_id, command.correlation_id)
+        token = set_context(context)
+        try:
+            return cast("CommandResponse[R]", await run(command))
+        finally:
+            reset_context(token)
+
+    async def query(self, query: Query[R]) -> QueryResponse[R]:
+        """Answer a query and say how long it took.
+
+        Raises:
+            HandlerNotFoundError: No handler is registered for it.
+        """
+        run = self._queries.get(type(query)) or self._compile_query(type(query))
+        token = set_context(get_context().caused_by(query.query_id, query.correlation_id))
+        started = perf_counter()
+        try:
+            response = cast("QueryResponse[R]", await run(query))
+        finally:
+            reset_context(token)
+        response.query_id = query.query_id
+        response.execution_time_ms = (perf_counter() - started) * 1000
+        return response
+
+    async def ask(self, query: Query[R]) -> R:
+        """Answer a query with the bare result.
+
+        Raises:
+            HandlerNotFoundError: No handler is registered for it.
+        """
+        return (await self.query(query)).result
+
+    def _compile_command(self, command_type: type[Any]) -> NextHandler:
+        handler = resolve_handler(
+            self._registry.get_command_handler(command_type), self._handler_factory
+        )
+
+        async def handle(command: Command[Any]) -> CommandResponse[Any]:
+            return _to_response(await handler(command), command)
+
+        inside = build_pipeline(self._select(MiddlewareScope.INSIDE, command_type), handle)
+        run = build_pipeline(
+            self._select(MiddlewareScope.OUTSIDE, command_type), self._in_unit_of_work(inside)
+        )
+        self._commands[command_type] = run
+        return run
+
+    def _in_unit_of_work(self, inside: NextHandler) -> NextHandler:
+        record = self._recorder.record
+        uow_factory = self._uow_factory
+
+        async def execute(command: Command[Any]) -> CommandResponse[Any]:
+            outer = current_scope()
+            if outer is not None:
+                return _join(outer, await inside(command))
+            scope = UnitOfWorkScope(uow_factory)
+            token = enter_scope(scope)
+            try:
+                response: CommandResponse[Any] = await inside(command)
+                if scope.uow is not None or response.events:
+                    await _complete(scope.open(), response, record)
+            except BaseException:
+                if scope.uow is not None:
+                    await scope.uow.rollback()
+                raise
+            finally:
+                leave_scope(token)
+            if scope.uow is not None:
+                await scope.uow.run_hooks()
+            return response
+
+        return execute
+
+    def _compile_query(self, query_type: type[Any]) -> NextHandler:
+        handler = resolve_handler(
+            self._registry.get_query_handler(query_type), self._handler_factory
+        )
+
+        async def handle(query: Query[Any]) -> QueryResponse[Any]:
+            result = await handler(query)
+            return result if isinstance(result, QueryResponse) else QueryResponse(result)
+
+        run = build_pipeline(self._select(MiddlewareScope.OUTSIDE, query_type), handle)
+        self._queries[query_type] = run
+        return run
+
+    def _select(self, scope: MiddlewareScope, message_type: type[Any]) -> list[IMiddleware]:
+        return select_middlewares(self._middlewares, scope, message_type)
+
+
+def _to_response(result: Any, command: Command[Any]) -> CommandResponse[Any]:
+    response = result if isinstance(result, CommandResponse) else CommandResponse(result)
+    if isinstance(response.result, Result) and response.result.is_failure:
+        response.success = False
+    response.command_id = command.command_id
+    response.correlation_id = command.correlation_id
+    return response
+
+
+def _join(scope: UnitOfWorkScope, response: CommandResponse[Any]) -> CommandResponse[Any]:
+    if response.events:
+        scope.open().add_events(response.events)
+    return response
+
+
+async def _complete(
+    uow: UnitOfWork,
+    response: CommandResponse[Any],
+    record: Callable[[UnitOfWork], Awaitable[list[DomainEvent]]],
+) -> None:
+    if not response.success:
+        await uow.rollback()
+        return
+    if response.events:
+        uow.add_events(response.events)
+    response.events = await record(uow)
+    await uow.commit()
+    response.position = uow.position
