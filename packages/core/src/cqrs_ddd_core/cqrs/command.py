@@ -59,7 +59,6 @@ class CommandResponse(Generic[R]):
         events: Every event of the unit of work, once it has committed.
         success: ``False`` when the handler returned a failed ``Result`` and was rolled back.
         command_id: Id of the command.
-        correlation_id: Correlation id of the request, when there was reason to make one.
         position: Position of the last event stored; give it to a query to read your own writes.
         replayed: Whether the command was handled before and this is the recorded outcome.
     """
@@ -68,6 +67,5 @@ class CommandResponse(Generic[R]):
     events: Sequence[DomainEvent] = ()
     success: bool = True
     command_id: UUID | None = field(default=None, kw_only=True)
-    correlation_id: str | None = field(default=None, kw_only=True)
     position: int | None = field(default=None, kw_only=True)
     replayed: bool = field(default=False, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cqrs_ddd_core.correlation import get_context, reset_context, set_context
 from cqrs_ddd_core.cqrs.command import Command, CommandResponse
@@ -100,7 +100,8 @@ class Mediator:
         context = get_context().caused_by(command.command_id, command.correlation_id)
         token = set_context(context)
         try:
-            return cast("CommandResponse[R]", await run(command))
+            response: CommandResponse[R] = await run(command)
+            return response
         finally:
             reset_context(token)
 
@@ -114,7 +115,7 @@ class Mediator:
         token = set_context(get_context().caused_by(query.query_id, query.correlation_id))
         started = perf_counter()
         try:
-            response = cast("QueryResponse[R]", await run(query))
+            response: QueryResponse[R] = await run(query)
         finally:
             reset_context(token)
         response.query_id = query.query_id
@@ -188,11 +189,14 @@ class Mediator:
 
 
 def _to_response(result: Any, command: Command[Any]) -> CommandResponse[Any]:
-    response = result if isinstance(result, CommandResponse) else CommandResponse(result)
-    if isinstance(response.result, Result) and response.result.is_failure:
+    if isinstance(result, CommandResponse):
+        response = result
+        response.command_id = command.command_id
+        result = response.result
+    else:
+        response = CommandResponse(result, command_id=command.command_id)
+    if isinstance(result, Result) and result.is_failure:
         response.success = False
-    response.command_id = command.command_id
-    response.correlation_id = command.correlation_id
     return response
 
 

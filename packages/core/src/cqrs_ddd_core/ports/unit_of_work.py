@@ -151,7 +151,7 @@ class UnitOfWork(ABC):
 
     async def __aenter__(self) -> Self:
         self.begin()
-        self._token = _current.set(UnitOfWorkScope(self))
+        self._token = _current.set(UnitOfWorkScope(type(self), self))
         return self
 
     async def __aexit__(
@@ -240,18 +240,16 @@ class UnitOfWorkScope:
     A command that touches no store then costs no unit of work.
 
     Args:
-        source: An active unit of work, or a factory that is called at most once.
+        factory: Called at most once, when somebody asks for the unit of work.
+        uow: An active unit of work; the factory is not needed then.
     """
 
     __slots__ = ("_factory", "owner", "uow")
 
-    def __init__(self, source: UnitOfWork | UnitOfWorkFactory) -> None:
+    def __init__(self, factory: UnitOfWorkFactory, uow: UnitOfWork | None = None) -> None:
+        self._factory = factory
         self.owner = asyncio.current_task()
-        if isinstance(source, UnitOfWork):
-            self.uow: UnitOfWork | None = source
-        else:
-            self.uow = None
-            self._factory = source
+        self.uow = uow
 
     def open(self) -> UnitOfWork:
         """Return the unit of work, made and begun on the first call."""
