@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from types import TracebackType
 
-
     from cqrs_ddd_core.domain.aggregate import RaisedEvent
     from cqrs_ddd_core.domain.events import DomainEvent
 
