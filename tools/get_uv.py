@@ -52,7 +52,7 @@ def _download_pip(scratch: Path) -> Path:
         content = reply.read()
     if hashlib.sha256(content).hexdigest() != wheel["digests"]["sha256"]:
         raise ValueError("the pip that arrived is not the one pypi.org announced")
-    path = scratch / wheel["filename"]
+    path = scratch / str(wheel["filename"])
     path.write_bytes(content)
     return path
 
