@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def _download_pip(scratch: Path) -> Path:
     with urllib.request.urlopen(PIP_INDEX, timeout=60) as reply:
         files = json.load(reply)["urls"]
     wheel = next(file for file in files if file["packagetype"] == "bdist_wheel")
-    with urllib.request.urlopen(wheel["url"], timeout=60) as reply:  # noqa: S310 - named by the index
+    # A mirror of the index may answer with an address relative to its own.
+    address = urllib.parse.urljoin(PIP_INDEX, wheel["url"])
+    with urllib.request.urlopen(address, timeout=60) as reply:  # noqa: S310 - named by the index
         content = reply.read()
     if hashlib.sha256(content).hexdigest() != wheel["digests"]["sha256"]:
         raise ValueError("the pip that arrived is not the one pypi.org announced")
