@@ -1,1 +1,19 @@
 """PostgreSQL and SQLite adapters for cqrs-ddd, built on SQLAlchemy 2."""
+
+from cqrs_ddd_persistence_sqlalchemy.engine import create_engine
+from cqrs_ddd_persistence_sqlalchemy.schema import (
+    allow_event_changes,
+    create_schema,
+    drop_schema,
+    upgrade,
+)
+from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
+
+__all__ = [
+    "SQLAlchemyUnitOfWork",
+    "allow_event_changes",
+    "create_engine",
+    "create_schema",
+    "drop_schema",
+    "upgrade",
+]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CQRSDDDError",
+    "CommitOutcomeUnknownError",
     "ConcurrencyError",
     "ConfigurationError",
     "DomainError",
@@ -32,10 +33,16 @@ __all__ = [
     "PublisherNotFoundError",
     "SchemaNotInstalledError",
     "SerializationError",
+    "SpecificationError",
+    "SpecificationLimitError",
+    "SpecificationValueError",
     "TransientPersistenceError",
+    "UniqueViolationError",
     "UnitOfWorkError",
     "UnknownEventTypeError",
+    "UnknownFieldError",
     "UnknownMessageTypeError",
+    "UnknownOperatorError",
     "UnsavedChangesError",
     "ValidationError",
 ]
@@ -217,6 +224,40 @@ class UnknownMessageTypeError(SerializationError):
         self.name = name
 
 
+class SpecificationError(CQRSDDDError):
+    """A specification or its paging and order say something that has no meaning."""
+
+
+class SpecificationLimitError(SpecificationError):
+    """A specification is deeper, longer or wider than it may be."""
+
+
+class SpecificationValueError(SpecificationError):
+    """A field cannot be compared with that value, or not in that way."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"field {field!r}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class UnknownFieldError(SpecificationError):
+    """A specification or ordering names a field that is not declared."""
+
+    def __init__(self, field: str, owner: str) -> None:
+        super().__init__(f"{owner} has no field {field!r} to filter or order by")
+        self.field = field
+        self.owner = owner
+
+
+class UnknownOperatorError(SpecificationError):
+    """A specification uses an operator outside the closed list."""
+
+    def __init__(self, operator: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown operator {operator!r}; use one of {', '.join(known)}")
+        self.operator = operator
+
+
 class InfrastructureError(CQRSDDDError):
     """A database, broker or network failed."""
 
@@ -227,6 +268,26 @@ class PersistenceError(InfrastructureError):
 
 class TransientPersistenceError(PersistenceError):
     """The database asks for a new try: deadlock, serialization failure, lost connection."""
+
+
+class CommitOutcomeUnknownError(PersistenceError):
+    """The connection broke while committing: the changes may be durable or may be gone.
+
+    Not transient: running a command again blindly could apply it twice. Repeat only what is
+    recognised as a repeat, by its command or event ids.
+    """
+
+
+class UniqueViolationError(PersistenceError):
+    """A row with the same key is stored already.
+
+    Args:
+        constraint: Name of the constraint, or the columns where the database tells only those.
+    """
+
+    def __init__(self, constraint: str, message: str) -> None:
+        super().__init__(message)
+        self.constraint = constraint
 
 
 class SchemaNotInstalledError(PersistenceError):

@@ -1,0 +1,208 @@
+"""The tables, for both databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from cqrs_ddd_persistence_sqlalchemy._dialect import from_datetime, to_datetime
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Dialect
+    from sqlalchemy.types import TypeEngine
+
+__all__ = [
+    "EVENT_ID_UNIQUE",
+    "STREAM_UNIQUE",
+    "UTCDateTime",
+    "documents",
+    "event_changes",
+    "event_horizon",
+    "events",
+    "inbox",
+    "locks",
+    "metadata",
+    "outbox",
+    "outbox_partitions",
+]
+
+EVENT_ID_UNIQUE: Final = "uq_cqrs_events_event_id"
+STREAM_UNIQUE: Final = "uq_cqrs_events_stream"
+
+
+class UTCDateTime(TypeDecorator["datetime"]):
+    """An aware datetime on both databases; SQLite keeps UTC text that sorts by time."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of the column."""
+        return dialect.type_descriptor(Text() if _is_sqlite(dialect) else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Return what the driver is given."""
+        return from_datetime(value) if value is not None and _is_sqlite(dialect) else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Return an aware datetime."""
+        return value if value is None else to_datetime(value)
+
+
+def _is_sqlite(dialect: Dialect) -> bool:
+    return dialect.name == "sqlite"
+
+
+metadata = MetaData()
+
+_json = JSON().with_variant(JSONB(), "postgresql")
+# SQLite counts by itself only in columns that are exactly INTEGER.
+_counter = BigInteger().with_variant(Integer(), "sqlite")
+#: CACHE 1: with more, sessions hand out positions out of order, and readers would skip events.
+_identity = Identity(always=True, cache=1)
+
+events = Table(
+    "cqrs_events",
+    metadata,
+    Column("position", _counter, _identity, nullable=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("aggregate_type", Text, nullable=False),
+    Column("aggregate_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False, server_default="1"),
+    Column("payload", LargeBinary, nullable=False),
+    Column("metadata", _json),
+    Column("correlation_id", Text),
+    Column("causation_id", Text),
+    Column("occurred_at", UTCDateTime, nullable=False),
+    Column("recorded_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("position", name="pk_cqrs_events"),
+    UniqueConstraint("event_id", name=EVENT_ID_UNIQUE),
+    UniqueConstraint("tenant_id", "aggregate_type", "aggregate_id", "version", name=STREAM_UNIQUE),
+    sqlite_autoincrement=True,
+)
+
+#: One row: the highest position below which nothing can still appear. It is raised only.
+event_horizon = Table(
+    "cqrs_event_horizon",
+    metadata,
+    Column("id", SmallInteger, nullable=False, autoincrement=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("id", name="pk_cqrs_event_horizon"),
+    CheckConstraint("id = 1", name="ck_cqrs_event_horizon_one_row"),
+)
+
+#: One row, only used on SQLite: whether the current transaction may change events.
+event_changes = Table(
+    "cqrs_event_changes",
+    metadata,
+    Column("id", SmallInteger, nullable=False, autoincrement=False),
+    Column("allowed", Integer, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("id", name="pk_cqrs_event_changes"),
+    CheckConstraint("id = 1", name="ck_cqrs_event_changes_one_row"),
+)
+
+outbox = Table(
+    "cqrs_outbox",
+    metadata,
+    Column("sequence", _counter, _identity, nullable=False),
+    Column("message_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("message_type", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("headers", _json),
+    Column("correlation_id", Text),
+    Column("causation_id", Text),
+    Column("occurred_at", UTCDateTime, nullable=False),
+    Column("schema_version", Integer, nullable=False, server_default="1"),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("available_at", UTCDateTime),
+    Column("published_at", UTCDateTime),
+    Column("error", Text),
+    PrimaryKeyConstraint("sequence", name="pk_cqrs_outbox"),
+    UniqueConstraint("message_id", name="uq_cqrs_outbox_message_id"),
+    CheckConstraint("status IN ('pending', 'published', 'parked')", name="ck_cqrs_outbox_status"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_cqrs_outbox_unpublished",
+    outbox.c.partition,
+    outbox.c.sequence,
+    postgresql_where=text("status <> 'published'"),
+    sqlite_where=text("status <> 'published'"),
+)
+
+outbox_partitions = Table(
+    "cqrs_outbox_partitions",
+    metadata,
+    Column("number", Integer, nullable=False, autoincrement=False),
+    Column("owner", Text),
+    Column("epoch", BigInteger, nullable=False, server_default="0"),
+    Column("lease_until", UTCDateTime),
+    PrimaryKeyConstraint("number", name="pk_cqrs_outbox_partitions"),
+)
+
+inbox = Table(
+    "cqrs_inbox",
+    metadata,
+    Column("consumer", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("message_id", Uuid, nullable=False),
+    Column("received_at", UTCDateTime, nullable=False),
+    Column("outcome", LargeBinary),
+    PrimaryKeyConstraint("consumer", "tenant_id", "message_id", name="pk_cqrs_inbox"),
+)
+Index("ix_cqrs_inbox_received_at", inbox.c.received_at)
+
+documents = Table(
+    "cqrs_documents",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("aggregate_type", Text, nullable=False),
+    Column("aggregate_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("data", _json, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("updated_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "aggregate_type", "aggregate_id", name="pk_cqrs_documents"),
+)
+
+#: Locks of SQLite; PostgreSQL has advisory locks.
+locks = Table(
+    "cqrs_locks",
+    metadata,
+    Column("resource", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("resource", "token", name="pk_cqrs_locks"),
+)
