@@ -149,7 +149,8 @@ outbox = Table(
     Column("published_at", UTCDateTime),
     Column("error", Text),
     PrimaryKeyConstraint("sequence", name="pk_cqrs_outbox"),
-    UniqueConstraint("message_id", name="uq_cqrs_outbox_message_id"),
+    # Ids are made from names that two tenants may both use.
+    UniqueConstraint("tenant_id", "message_id", name="uq_cqrs_outbox_message_id"),
     CheckConstraint("status IN ('pending', 'published', 'parked')", name="ck_cqrs_outbox_status"),
     sqlite_autoincrement=True,
 )
@@ -159,6 +160,15 @@ Index(
     outbox.c.sequence,
     postgresql_where=text("status <> 'published'"),
     sqlite_where=text("status <> 'published'"),
+)
+#: Messages that failed: few, and looked up for every message that could be behind one of them.
+Index(
+    "ix_cqrs_outbox_failed",
+    outbox.c.stream,
+    outbox.c.tenant_id,
+    outbox.c.sequence,
+    postgresql_where=text("status <> 'published' AND available_at IS NOT NULL"),
+    sqlite_where=text("status <> 'published' AND available_at IS NOT NULL"),
 )
 
 outbox_partitions = Table(

@@ -140,7 +140,7 @@ def _outbox() -> None:
         sa.Column("published_at", _time),
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("sequence", name="pk_cqrs_outbox"),
-        sa.UniqueConstraint("message_id", name="uq_cqrs_outbox_message_id"),
+        sa.UniqueConstraint("tenant_id", "message_id", name="uq_cqrs_outbox_message_id"),
         sa.CheckConstraint(
             "status IN ('pending', 'published', 'parked')", name="ck_cqrs_outbox_status"
         ),
@@ -153,6 +153,14 @@ def _outbox() -> None:
         ["partition", "sequence"],
         postgresql_where=unpublished,
         sqlite_where=unpublished,
+    )
+    failed = sa.text("status <> 'published' AND available_at IS NOT NULL")
+    op.create_index(
+        "ix_cqrs_outbox_failed",
+        "cqrs_outbox",
+        ["stream", "tenant_id", "sequence"],
+        postgresql_where=failed,
+        sqlite_where=failed,
     )
     op.create_table(
         "cqrs_outbox_partitions",
