@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
 
+MIGRATIONS = "migrations"  # scripts that Alembic runs; nobody imports them
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -39,7 +40,7 @@ def _public_modules(import_name: str) -> Iterator[str]:
     for path in sorted(folder.rglob("*.py")):
         parts = path.relative_to(folder.parent).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
-        if not any(part.startswith("_") for part in parts):
+        if not any(part.startswith("_") or part == MIGRATIONS for part in parts):
             yield ".".join(parts)
 
 
