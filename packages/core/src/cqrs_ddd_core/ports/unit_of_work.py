@@ -40,7 +40,8 @@ _current: ContextVar[UnitOfWorkScope | None] = ContextVar("cqrs_ddd_unit_of_work
 class EventSource(Protocol):
     """What a unit of work needs to know of an aggregate."""
 
-    aggregate_type: str
+    @property
+    def aggregate_type(self) -> str: ...
 
     @property
     def id(self) -> object: ...

@@ -1,0 +1,279 @@
+"""The event store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections import defaultdict
+from datetime import datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from cqrs_ddd_core.adapters.memory.database import InMemoryDatabase, Participant
+from cqrs_ddd_core.adapters.memory.unit_of_work import current_transaction, write_transaction
+from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.ports.event_store import (
+    ANY,
+    NO_STREAM,
+    STREAM_EXISTS,
+    AppendResult,
+    EventFilter,
+    EventPage,
+    ExpectedVersion,
+    IEventStore,
+    NewEvent,
+    StoredEvent,
+    StreamId,
+)
+from cqrs_ddd_core.primitives.clock import IClock, SystemClock
+from cqrs_ddd_core.primitives.exceptions import EventStoreError, OptimisticConcurrencyError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from cqrs_ddd_core.adapters.memory.database import Transaction
+
+__all__ = ["InMemoryEventStore"]
+
+
+class InMemoryEventStore(IEventStore):
+    """Keeps events in memory, and every promise of the port.
+
+    Positions follow the order of commits; a rollback leaves holes, as in a real database.
+    Reading a stream or a page costs what is read, however many events there are.
+
+    Args:
+        database: Shared with the other adapters; one of its own when not given.
+        clock: Tells when events are recorded.
+    """
+
+    def __init__(
+        self, database: InMemoryDatabase | None = None, *, clock: IClock | None = None
+    ) -> None:
+        self._database = database or InMemoryDatabase()
+        self._clock = clock or SystemClock()
+        self._next_position = count(1).__next__
+        self._logs: defaultdict[str, _Log] = defaultdict(_Log)
+
+    async def append(
+        self,
+        stream: StreamId,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: ExpectedVersion = ANY,
+    ) -> AppendResult:
+        if not events:
+            return AppendResult(await self.get_stream_version(stream), 0)
+        async with write_transaction(self._database) as transaction:
+            log = self._log()
+            done = log.find_append(stream, events, transaction)
+            if done is not None:
+                return AppendResult(done.version, done.position)
+            version = log.version(stream, transaction)
+            _check_version(stream, version, expected_version)
+            now = self._clock.now()
+            rows = [
+                _to_row(self._next_position(), stream, number, event, now)
+                for number, event in enumerate(events, version + 1)
+            ]
+            log.add(rows, transaction)
+            return AppendResult(rows[-1].version, rows[-1].position)
+
+    async def get_events(
+        self, stream: StreamId, *, after_version: int = 0, up_to_version: int | None = None
+    ) -> list[StoredEvent]:
+        rows = self._log().read(stream, self._transaction(), after_version, up_to_version)
+        return [_to_event(row) for row in rows]
+
+    async def read_stream(
+        self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
+    ) -> AsyncIterator[StoredEvent]:
+        while batch := await self.get_events(
+            stream, after_version=after_version, up_to_version=after_version + batch_size
+        ):
+            for event in batch:
+                yield event
+            after_version = batch[-1].version
+
+    async def get_stream_version(self, stream: StreamId) -> int:
+        return self._log().version(stream, self._transaction())
+
+    async def read_page(
+        self, after_position: int = 0, *, limit: int = 500, event_filter: EventFilter | None = None
+    ) -> EventPage:
+        # A reader that polls must let the writers it waits for get on.
+        await asyncio.sleep(0)
+        rows = self._log().committed.rows
+        index = bisect_right(rows, after_position, key=_position)
+        found: list[_Row] = []
+        while index < len(rows) and len(found) < limit:
+            row = rows[index]
+            if event_filter is None or _matches(row, event_filter):
+                found.append(row)
+            after_position = row.position
+            index += 1
+        return EventPage([_to_event(row) for row in found], after_position, index == len(rows))
+
+    async def read_all(
+        self,
+        after_position: int = 0,
+        *,
+        batch_size: int = 500,
+        event_filter: EventFilter | None = None,
+    ) -> AsyncIterator[StoredEvent]:
+        is_last = False
+        while not is_last:
+            events, after_position, is_last = await self.read_page(
+                after_position, limit=batch_size, event_filter=event_filter
+            )
+            for event in events:
+                yield event
+
+    async def get_latest_position(self) -> int:
+        rows = self._log().committed.rows
+        return rows[-1].position if rows else 0
+
+    def _log(self) -> _Log:
+        return self._logs[get_context().tenant_id]
+
+    def _transaction(self) -> Transaction | None:
+        return current_transaction(self._database)
+
+
+class _Row(NamedTuple):
+    """A stored event; the metadata as JSON, so that each reader gets a copy of its own."""
+
+    position: int
+    stream: StreamId
+    version: int
+    event_id: UUID
+    event_type: str
+    schema_version: int
+    payload: bytes
+    occurred_at: datetime
+    recorded_at: datetime
+    correlation_id: str | None
+    causation_id: str | None
+    metadata: bytes
+
+
+class _Rows:
+    """Events in position order, by stream and by id."""
+
+    def __init__(self) -> None:
+        self.rows: list[_Row] = []
+        self.streams: dict[StreamId, list[_Row]] = {}
+        self.ids: dict[UUID, _Row] = {}
+
+    def add(self, rows: list[_Row]) -> None:
+        self.rows += rows
+        for row in rows:
+            self.streams.setdefault(row.stream, []).append(row)
+            self.ids[row.event_id] = row
+
+
+class _Log(Participant):
+    """The events of one tenant: those committed, and those of the one writer there can be."""
+
+    def __init__(self) -> None:
+        self.committed = _Rows()
+        self._pending = _Rows()
+
+    def version(self, stream: StreamId, transaction: Transaction | None) -> int:
+        version = len(self.committed.streams.get(stream, ()))
+        if transaction is not None:
+            version += len(self._pending.streams.get(stream, ()))
+        return version
+
+    def read(
+        self, stream: StreamId, transaction: Transaction | None, after: int, until: int | None
+    ) -> list[_Row]:
+        committed = self.committed.streams.get(stream, [])
+        rows = committed[after:until]
+        if transaction is not None and (pending := self._pending.streams.get(stream)):
+            first = len(committed)
+            end = None if until is None else max(until - first, 0)
+            rows += pending[max(after - first, 0) : end]
+        return rows
+
+    def find_append(
+        self, stream: StreamId, events: Sequence[NewEvent], transaction: Transaction
+    ) -> _Row | None:
+        """Return the last event when all of them were appended before, in this order."""
+        ids = [event.event_id for event in events]
+        rows = [row for row in map(self._find, ids) if row is not None]
+        if rows:
+            run = self.read(stream, transaction, rows[0].version - 1, rows[-1].version)
+            if [row.event_id for row in run] == ids:
+                return rows[-1]
+        elif len(set(ids)) == len(ids):
+            return None
+        msg = f"{stream}: some of these event ids are stored already, but not by this append"
+        raise EventStoreError(msg)
+
+    def _find(self, event_id: UUID) -> _Row | None:
+        return self.committed.ids.get(event_id) or self._pending.ids.get(event_id)
+
+    def add(self, rows: list[_Row], transaction: Transaction) -> None:
+        transaction.enlist(self)
+        self._pending.add(rows)
+
+    def commit(self) -> None:
+        self.committed.add(self._pending.rows)
+        self._pending = _Rows()
+
+    def rollback(self) -> None:
+        self._pending = _Rows()
+
+
+def _check_version(stream: StreamId, actual: int, expected: ExpectedVersion) -> None:
+    if expected is ANY or (expected is STREAM_EXISTS and actual > 0):
+        return
+    if actual != (0 if expected is NO_STREAM else expected):
+        raise OptimisticConcurrencyError(stream, expected, actual)
+
+
+def _to_row(
+    position: int, stream: StreamId, version: int, event: NewEvent, recorded_at: datetime
+) -> _Row:
+    return _Row(
+        position,
+        stream,
+        version,
+        event.event_id,
+        event.event_type,
+        event.schema_version,
+        event.payload,
+        event.occurred_at,
+        recorded_at,
+        event.correlation_id,
+        event.causation_id,
+        to_json(event.metadata),
+    )
+
+
+def _to_event(row: _Row) -> StoredEvent:
+    return StoredEvent(*row[:-1], from_json(row.metadata))
+
+
+def _position(row: _Row) -> int:
+    return row.position
+
+
+def _matches(row: _Row, wanted: EventFilter) -> bool:
+    return (
+        (wanted.aggregate_types is None or row.stream.aggregate_type in wanted.aggregate_types)
+        and (wanted.event_types is None or row.event_type in wanted.event_types)
+        and (wanted.correlation_id is None or row.correlation_id == wanted.correlation_id)
+        and (wanted.occurred_from is None or row.occurred_at >= wanted.occurred_from)
+        and (wanted.occurred_until is None or row.occurred_at < wanted.occurred_until)
+        and (wanted.metadata is None or _has_metadata(row, wanted.metadata))
+    )
+
+
+def _has_metadata(row: _Row, wanted: Mapping[str, Any]) -> bool:
+    metadata = from_json(row.metadata)
+    return all(key in metadata and metadata[key] == value for key, value in wanted.items())
