@@ -12,11 +12,12 @@ from typing_extensions import TypeVar
 
 from cqrs_ddd_core.domain.events import DomainEvent
 from cqrs_ddd_core.primitives.id_generator import new_id
+from cqrs_ddd_core.primitives.result import Result
 
 if TYPE_CHECKING:
     from cqrs_ddd_core.ports.locking import ResourceIdentifier
 
-__all__ = ["Command", "CommandResponse"]
+__all__ = ["Command", "CommandResponse", "to_response"]
 
 R = TypeVar("R", default=None)
 
@@ -69,3 +70,16 @@ class CommandResponse(Generic[R]):
     command_id: UUID | None = field(default=None, kw_only=True)
     position: int | None = field(default=None, kw_only=True)
     replayed: bool = field(default=False, kw_only=True)
+
+
+def to_response(result: Any, command: Command[Any]) -> CommandResponse[Any]:
+    """Return what a handler returned as the response to its command."""
+    if isinstance(result, CommandResponse):
+        response = result
+        response.command_id = command.command_id
+        result = response.result
+    else:
+        response = CommandResponse(result, command_id=command.command_id)
+    if isinstance(result, Result) and result.is_failure:
+        response.success = False
+    return response

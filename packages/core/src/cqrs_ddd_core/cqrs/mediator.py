@@ -6,7 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cqrs_ddd_core.correlation import get_context, reset_context, set_context
-from cqrs_ddd_core.cqrs.command import Command, CommandResponse
+from cqrs_ddd_core.cqrs.command import to_response
 from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
 from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
 from cqrs_ddd_core.cqrs.handler import HandlerFactory, build_handler, resolve_handler
@@ -19,11 +19,11 @@ from cqrs_ddd_core.ports.unit_of_work import (
     enter_scope,
     leave_scope,
 )
-from cqrs_ddd_core.primitives.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from cqrs_ddd_core.cqrs.command import Command, CommandResponse
     from cqrs_ddd_core.cqrs.registry import HandlerRegistry
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.event_store import IEventStore
@@ -136,7 +136,7 @@ class Mediator:
         )
 
         async def handle(command: Command[Any]) -> CommandResponse[Any]:
-            return _to_response(await handler(command), command)
+            return to_response(await handler(command), command)
 
         inside = build_pipeline(self._select(MiddlewareScope.INSIDE, command_type), handle)
         run = build_pipeline(
@@ -180,24 +180,13 @@ class Mediator:
             result = await handler(query)
             return result if isinstance(result, QueryResponse) else QueryResponse(result)
 
-        run = build_pipeline(self._select(MiddlewareScope.OUTSIDE, query_type), handle)
+        inside = build_pipeline(self._select(MiddlewareScope.INSIDE, query_type), handle)
+        run = build_pipeline(self._select(MiddlewareScope.OUTSIDE, query_type), inside)
         self._queries[query_type] = run
         return run
 
     def _select(self, scope: MiddlewareScope, message_type: type[Any]) -> list[IMiddleware]:
         return select_middlewares(self._middlewares, scope, message_type)
-
-
-def _to_response(result: Any, command: Command[Any]) -> CommandResponse[Any]:
-    if isinstance(result, CommandResponse):
-        response = result
-        response.command_id = command.command_id
-        result = response.result
-    else:
-        response = CommandResponse(result, command_id=command.command_id)
-    if isinstance(result, Result) and result.is_failure:
-        response.success = False
-    return response
 
 
 def _join(scope: UnitOfWorkScope, response: CommandResponse[Any]) -> CommandResponse[Any]:

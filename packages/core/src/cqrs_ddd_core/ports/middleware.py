@@ -18,7 +18,8 @@ class MiddlewareScope(Enum):
 
     #: Around the unit of work: sees the outcome of the commit; retries get a fresh one.
     OUTSIDE = "outside"
-    #: In the unit of work of a command: what it writes commits with it. Queries skip it.
+    #: In the unit of work of a command: what it writes commits with it. A query has none; there
+    #: it only means nearer to the handler than those outside.
     INSIDE = "inside"
 
 
@@ -39,5 +40,8 @@ class IMiddleware(Protocol):
 
     @abstractmethod
     async def __call__(self, message: Any, next_handler: NextHandler) -> Any:
-        """Do something, ``await next_handler(message)`` at most once, return the response."""
+        """Do something, ``await next_handler(message)``, return the response.
+
+        In a unit of work ``next_handler`` is awaited at most once.
+        """
         ...
