@@ -1,0 +1,1 @@
+"""Benchmarks: this toolkit beside the raw driver, interleaved in one run, as ratios."""

@@ -1,0 +1,116 @@
+"""An empty database with our schema, a raw pool and an engine beside each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from cqrs_ddd_core.cqrs.event_serializer import serialize_event
+from cqrs_ddd_core.domain.events import DomainEvent
+from cqrs_ddd_core.ports.event_store import NewEvent, StreamId
+from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyEventStore, create_schema
+from tools.services import postgres
+
+__all__ = ["Bench", "OrderPlaced", "connections", "new_event", "new_stream", "opened"]
+
+
+class OrderPlaced(DomainEvent):
+    """An event of about 150 bytes of JSON."""
+
+    customer_id: str = "customer-0042"
+    total: Decimal = Decimal("129.90")
+    currency: str = "EUR"
+    placed_at: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    note: str = "leave it with the neighbour"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What both ways work with."""
+
+    pool: asyncpg.Pool[asyncpg.Record]
+    engine: AsyncEngine
+    store: SQLAlchemyEventStore
+
+
+_database = ""
+
+
+@asynccontextmanager
+async def connections() -> AsyncIterator[None]:
+    """Give the benchmarks a database of their own on a server that waits for the disk."""
+    global _database  # noqa: PLW0603 - one database for all comparisons of a run
+    with _server() as url:
+        _database = postgres.create_database(url)
+        engine = create_async_engine(_engine_url())
+        try:
+            await create_schema(engine)
+            await engine.dispose()
+            yield
+        finally:
+            postgres.drop_database(_database)
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    given = os.environ.get("CQRS_DDD_TEST_POSTGRES_URL")
+    if given:
+        yield given
+        return
+    server = postgres.find_local(durable=True)
+    if server is None:
+        msg = "no PostgreSQL: install one, or name one in CQRS_DDD_TEST_POSTGRES_URL"
+        raise RuntimeError(msg)
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def opened(concurrency: int) -> AsyncIterator[Bench]:
+    """Yield a raw pool with asyncpg's defaults and an engine of the same size."""
+    pool = await asyncpg.create_pool(_database, min_size=concurrency, max_size=concurrency)
+    engine = create_async_engine(_engine_url(), pool_size=concurrency, max_overflow=0)
+    try:
+        yield Bench(pool, engine, SQLAlchemyEventStore(engine))
+    finally:
+        await engine.dispose()
+        await pool.close()
+
+
+def new_stream() -> StreamId:
+    """Return a stream that does not exist yet."""
+    return StreamId("Order", str(uuid4()))
+
+
+def new_event() -> NewEvent:
+    """Return an event that was never stored."""
+    return serialize_event(OrderPlaced())
+
+
+def _engine_url() -> str:
+    return _database.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def row_of(event: NewEvent) -> tuple[Any, ...]:
+    """Return an event's columns in the order of the raw statements."""
+    return (
+        event.event_id,
+        event.event_type,
+        event.schema_version,
+        event.payload,
+        event.correlation_id,
+        event.causation_id,
+        event.occurred_at,
+    )
