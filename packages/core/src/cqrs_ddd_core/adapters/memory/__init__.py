@@ -6,6 +6,7 @@ from cqrs_ddd_core.adapters.memory.database import InMemoryDatabase
 from cqrs_ddd_core.adapters.memory.event_store import InMemoryEventStore
 from cqrs_ddd_core.adapters.memory.inbox import InMemoryInbox
 from cqrs_ddd_core.adapters.memory.outbox import InMemoryOutboxStorage
+from cqrs_ddd_core.adapters.memory.repository import InMemoryRepository
 from cqrs_ddd_core.adapters.memory.unit_of_work import InMemoryUnitOfWork
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "InMemoryEventStore",
     "InMemoryInbox",
     "InMemoryOutboxStorage",
+    "InMemoryRepository",
     "InMemoryUnitOfWork",
 ]
