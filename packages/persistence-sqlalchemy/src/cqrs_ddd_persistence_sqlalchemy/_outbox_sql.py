@@ -1,0 +1,182 @@
+"""The statements of the outbox: one round trip each, fenced by the epoch of a lease."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from cqrs_ddd_persistence_sqlalchemy._sql import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "COUNT_PARTITIONS",
+    "COUNT_PENDING",
+    "DISCARD_PARKED",
+    "LEASE",
+    "LIST_PARKED",
+    "MARK_FAILED",
+    "MARK_PUBLISHED",
+    "PURGE_PUBLISHED",
+    "RELEASE",
+    "REPLAY_PARKED",
+    "SAVE_EACH",
+    "SAVE_MANY",
+    "claim",
+]
+
+_SAVED: Final = (
+    "message_id, kind, message_type, payload, stream, partition, tenant_id, headers, "
+    "correlation_id, causation_id, occurred_at, schema_version"
+)
+
+#: What a pending message is read from, in this order; JSON as text, whatever the driver's codecs.
+_COLUMNS: Final = "sequence, attempts, status, error, " + _SAVED.replace(
+    "headers", "CAST(headers AS text)"
+)
+
+# Positions of one statement follow the order of the arrays, because the rows are sorted by it.
+SAVE_MANY: Final = f"""
+INSERT INTO cqrs_outbox ({_SAVED})
+SELECT message_id, kind, message_type, payload, stream, partition, tenant_id, headers::jsonb,
+       correlation_id, causation_id, occurred_at, schema_version
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::integer[],
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::integer[])
+     WITH ORDINALITY AS m({_SAVED}, place)
+ORDER BY place
+ON CONFLICT (tenant_id, message_id) DO NOTHING
+"""  # noqa: S608 - made of constants
+
+SAVE_EACH: Final = f"""
+INSERT INTO cqrs_outbox ({_SAVED})
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT (tenant_id, message_id) DO NOTHING
+"""  # noqa: S608 - made of constants
+
+COUNT_PARTITIONS: Final = "SELECT count(*) FROM cqrs_outbox_partitions"
+
+# All rows are locked in one order, so that two owners neither deadlock nor take the same one.
+LEASE: Final = """
+WITH every AS MATERIALIZED (
+    SELECT number, owner, lease_until FROM cqrs_outbox_partitions ORDER BY number {for_update}
+), candidates AS (
+    SELECT number AS candidate, lease_until IS NOT NULL AND lease_until > {now} AS is_own
+    FROM every
+    WHERE owner IS NULL OR owner = $1 OR lease_until IS NULL OR lease_until <= {now}
+    ORDER BY is_own DESC, number
+    LIMIT $3
+)
+UPDATE cqrs_outbox_partitions
+SET owner = $1, lease_until = {later $2}, epoch = epoch + CASE WHEN is_own THEN 0 ELSE 1 END
+FROM candidates
+WHERE number = candidate
+RETURNING number, epoch
+"""
+
+# The row stays, for its epoch must only ever grow.
+RELEASE: Final = """
+UPDATE cqrs_outbox_partitions SET owner = NULL, lease_until = NULL WHERE owner = $1
+"""
+
+# Locked until the statement has ended: a lease cannot change hands between check and effect.
+_OWNED: Final = """
+    SELECT p.number FROM cqrs_outbox_partitions p
+    JOIN {leases $1} ON l.number = p.number AND l.epoch = p.epoch
+    WHERE p.owner IS NOT NULL {for_share}
+"""
+
+# Only failed messages have a time, so that a small index answers what holds a stream back.
+_DUE: Final = """
+        o.status <> 'published' AND o.status = 'pending'
+        AND (o.available_at IS NULL OR o.available_at <= {now})
+        AND NOT EXISTS (
+            SELECT 1 FROM cqrs_outbox b
+            WHERE b.stream = o.stream AND b.tenant_id = o.tenant_id AND b.sequence < o.sequence
+              AND b.status <> 'published' AND b.available_at IS NOT NULL
+              AND (b.status = 'parked' OR b.available_at > {now}))
+        ORDER BY o.sequence LIMIT $2
+"""
+
+# Each partition is read along its index as far as needed; one condition on all of them would sort
+# everything that waits.
+_CLAIM_POSTGRES: Final = f"""
+WITH owned AS MATERIALIZED ({_OWNED}), due AS (
+    SELECT d.sequence AS place FROM owned CROSS JOIN LATERAL (
+        SELECT o.sequence FROM cqrs_outbox o WHERE o.partition = owned.number AND {_DUE}
+    ) d
+    ORDER BY d.sequence LIMIT $2
+)
+UPDATE cqrs_outbox SET attempts = attempts + 1 FROM due WHERE sequence = place
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - made of constants
+
+_CLAIM_SQLITE: Final = f"""
+WITH owned AS MATERIALIZED ({_OWNED}), due AS (%s)
+UPDATE cqrs_outbox SET attempts = attempts + 1
+WHERE sequence IN (SELECT place FROM due ORDER BY place LIMIT $2)
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - made of constants
+
+_DUE_IN_ONE_PARTITION: Final = f"""
+    SELECT place FROM (
+        SELECT o.sequence AS place FROM cqrs_outbox o
+        WHERE o.partition = %d AND o.partition IN (SELECT number FROM owned) AND {_DUE}
+    )
+"""  # noqa: S608 - made of constants
+
+_MINE: Final = f"""
+status = 'pending' AND partition IN (SELECT number FROM ({_OWNED}) AS owned)
+"""  # noqa: S608 - made of constants
+
+MARK_PUBLISHED: Final = f"""
+UPDATE cqrs_outbox SET status = 'published', published_at = {{now}}
+WHERE sequence IN ({{integers $2}}) AND {_MINE}
+"""  # noqa: S608 - made of constants
+
+MARK_FAILED: Final = f"""
+UPDATE cqrs_outbox
+SET error = $3,
+    status = CASE WHEN CAST($4 AS double precision) IS NULL THEN 'parked' ELSE 'pending' END,
+    available_at = COALESCE({{later $4}}, {{now}})
+WHERE sequence = $2 AND {_MINE}
+"""  # noqa: S608 - made of constants
+
+LIST_PARKED: Final = f"""
+SELECT {_COLUMNS} FROM cqrs_outbox
+WHERE status = 'parked' AND status <> 'published' AND available_at IS NOT NULL
+ORDER BY sequence LIMIT $1
+"""  # noqa: S608 - made of constants
+
+REPLAY_PARKED: Final = """
+UPDATE cqrs_outbox SET status = 'pending', attempts = 0, available_at = NULL
+WHERE sequence IN ({integers $1}) AND status = 'parked'
+"""
+
+DISCARD_PARKED: Final = """
+DELETE FROM cqrs_outbox WHERE sequence IN ({integers $1}) AND status = 'parked'
+"""
+
+COUNT_PENDING: Final = """
+SELECT count(*) FROM cqrs_outbox WHERE status = 'pending' AND status <> 'published'
+"""
+
+# Along the primary key: the oldest rows stand first, and no index has to be kept for this.
+PURGE_PUBLISHED: Final = """
+DELETE FROM cqrs_outbox WHERE sequence IN (
+    SELECT sequence FROM cqrs_outbox WHERE status = 'published' AND published_at < $1
+    ORDER BY sequence LIMIT $2
+)
+"""
+
+
+def claim(partitions: Iterable[int], *, postgres: bool) -> str:
+    """Return the statement that claims due messages of leased partitions.
+
+    Args:
+        partitions: Their numbers; PostgreSQL takes them from the leases alone.
+        postgres: For PostgreSQL; otherwise for SQLite, which has no LATERAL.
+    """
+    if postgres:
+        return sql(_CLAIM_POSTGRES, postgres=True)
+    due = " UNION ALL ".join(_DUE_IN_ONE_PARTITION % number for number in sorted(partitions))
+    return sql(_CLAIM_SQLITE.replace("%s", due), postgres=False)

@@ -1,0 +1,44 @@
+"""Empty databases with the tables in them, one for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cqrs_ddd_persistence_sqlalchemy import create_engine, create_schema
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+
+@pytest.fixture
+async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    async with _engine(f"sqlite:///{tmp_path}/test.db") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def postgres_engine(postgres_database: str) -> AsyncIterator[AsyncEngine]:
+    async with _engine(postgres_database) as engine:
+        yield engine
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> AsyncEngine:
+    """Each database in turn."""
+    engine: AsyncEngine = request.getfixturevalue(f"{request.param}_engine")
+    return engine
+
+
+@asynccontextmanager
+async def _engine(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(url)
+    try:
+        await create_schema(engine)
+        yield engine
+    finally:
+        await engine.dispose()
