@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["Command", "CommandResponse", "to_response"]
 
 R = TypeVar("R", default=None)
+# Covariant, so that the place where a result is used does not change the type of the command.
+R_co = TypeVar("R_co", default=None, covariant=True)
 
 
-class Command(BaseModel, Generic[R]):
+class Command(BaseModel, Generic[R_co]):
     """A request to change something, named in the imperative; ``R`` is what its handler returns.
 
     Attributes:

@@ -14,9 +14,11 @@ from cqrs_ddd_core.primitives.id_generator import new_id
 __all__ = ["Query", "QueryResponse"]
 
 R = TypeVar("R", default=Any)
+# Covariant, so that the place where an answer is used does not change the type of the question.
+R_co = TypeVar("R_co", default=Any, covariant=True)
 
 
-class Query(BaseModel, Generic[R]):
+class Query(BaseModel, Generic[R_co]):
     """A question; ``R`` is the type of its answer. Not finding anything is an answer.
 
     Attributes:
