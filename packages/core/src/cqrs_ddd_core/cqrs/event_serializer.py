@@ -30,7 +30,8 @@ def serialize_event(event: DomainEvent) -> NewEvent:
     try:
         payload = event.__pydantic_serializer__.to_json(event, exclude=_EXCLUDED)
     except PydanticSerializationError as error:
-        raise EventPayloadError(event.event_type, str(error)) from error
+        reason = f"cannot be written as JSON: {error}"
+        raise EventPayloadError(event.event_type, reason) from error
     return NewEvent(
         event.event_id,
         event.event_type,
@@ -69,7 +70,8 @@ class EventSerializer:
                 ),
             )
         except ValidationError as error:
-            raise EventPayloadError(stored.event_type, str(error)) from error
+            reason = f"does not fit its class: {error}"
+            raise EventPayloadError(stored.event_type, reason) from error
         # The envelope comes from the row and needs no validation: written in place.
         fields = event.__dict__
         stream = stored.stream

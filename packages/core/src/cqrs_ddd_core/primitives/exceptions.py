@@ -195,7 +195,7 @@ class EventPayloadError(SerializationError):
     """An event's payload cannot be written as JSON, or read as its registered class."""
 
     def __init__(self, event_type: str, reason: str) -> None:
-        super().__init__(f"payload of event {event_type!r}: {reason}")
+        super().__init__(f"the payload of event {event_type!r} {reason}")
         self.event_type = event_type
         self.reason = reason
 
