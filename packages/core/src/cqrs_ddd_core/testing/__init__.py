@@ -7,28 +7,47 @@ import pytest
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
-        for module in ("event_store", "inbox", "outbox", "repository", "unit_of_work")
+        for module in (
+            "cache",
+            "consumer",
+            "event_store",
+            "inbox",
+            "locking",
+            "outbox",
+            "publisher",
+            "repository",
+            "unit_of_work",
+        )
     )
 )
 
-from cqrs_ddd_core.testing.conformance import Conformance  # noqa: E402 - after the rewrite
-from cqrs_ddd_core.testing.event_store import EventStoreConformance, EventStoreSubject  # noqa: E402
-from cqrs_ddd_core.testing.inbox import InboxConformance, InboxSubject  # noqa: E402
-from cqrs_ddd_core.testing.outbox import OutboxConformance, OutboxSubject  # noqa: E402
-from cqrs_ddd_core.testing.repository import RepositoryConformance, RepositorySubject  # noqa: E402
-from cqrs_ddd_core.testing.unit_of_work import (  # noqa: E402
-    UnitOfWorkConformance,
-    UnitOfWorkSubject,
-)
+# ruff: noqa: E402 - the suites are imported after the rewrite is registered
+from cqrs_ddd_core.testing.cache import CacheConformance, CacheSubject
+from cqrs_ddd_core.testing.conformance import Conformance
+from cqrs_ddd_core.testing.consumer import ConsumerConformance, ConsumerSubject
+from cqrs_ddd_core.testing.event_store import EventStoreConformance, EventStoreSubject
+from cqrs_ddd_core.testing.inbox import InboxConformance, InboxSubject
+from cqrs_ddd_core.testing.locking import LockingConformance
+from cqrs_ddd_core.testing.outbox import OutboxConformance, OutboxSubject
+from cqrs_ddd_core.testing.publisher import PublisherConformance, PublisherSubject
+from cqrs_ddd_core.testing.repository import RepositoryConformance, RepositorySubject
+from cqrs_ddd_core.testing.unit_of_work import UnitOfWorkConformance, UnitOfWorkSubject
 
 __all__ = [
+    "CacheConformance",
+    "CacheSubject",
     "Conformance",
+    "ConsumerConformance",
+    "ConsumerSubject",
     "EventStoreConformance",
     "EventStoreSubject",
     "InboxConformance",
     "InboxSubject",
+    "LockingConformance",
     "OutboxConformance",
     "OutboxSubject",
+    "PublisherConformance",
+    "PublisherSubject",
     "RepositoryConformance",
     "RepositorySubject",
     "UnitOfWorkConformance",
