@@ -41,9 +41,10 @@ class MessageContext:
         causation_id: Id of the message that directly caused the work under way.
         user_id: Who asked for it.
         tenant_id: On whose behalf; part of every key that is stored. ``""`` without tenants.
+        traceparent: W3C trace context of the work under way, where it is traced.
     """
 
-    __slots__ = ("_causation_id", "_correlation_id", "tenant_id", "user_id")
+    __slots__ = ("_causation_id", "_correlation_id", "tenant_id", "traceparent", "user_id")
 
     def __init__(
         self,
@@ -51,11 +52,13 @@ class MessageContext:
         causation_id: str | UUID | None = None,
         user_id: str | None = None,
         tenant_id: str = "",
+        traceparent: str | None = None,
     ) -> None:
         self._correlation_id = correlation_id
         self._causation_id = causation_id
         self.user_id = user_id
         self.tenant_id = tenant_id
+        self.traceparent = traceparent
 
     @property
     def correlation_id(self) -> str | None:
@@ -72,7 +75,17 @@ class MessageContext:
     def caused_by(self, message_id: UUID, correlation_id: str | None = None) -> MessageContext:
         """Return the context in which the message with that id is handled."""
         return MessageContext(
-            correlation_id or self.correlation_id, message_id, self.user_id, self.tenant_id
+            correlation_id or self.correlation_id,
+            message_id,
+            self.user_id,
+            self.tenant_id,
+            self.traceparent,
+        )
+
+    def traced_as(self, traceparent: str) -> MessageContext:
+        """Return the same context under another trace header."""
+        return MessageContext(
+            self.correlation_id, self._causation_id, self.user_id, self.tenant_id, traceparent
         )
 
 
@@ -101,6 +114,7 @@ def message_context(
     causation_id: str | None = None,
     user_id: str | None = None,
     tenant_id: str | None = None,
+    traceparent: str | None = None,
 ) -> Iterator[MessageContext]:
     """Set ids for the block; those not given are kept from the surrounding context.
 
@@ -112,6 +126,7 @@ def message_context(
         causation_id or outer.causation_id,
         user_id or outer.user_id,
         outer.tenant_id if tenant_id is None else tenant_id,
+        traceparent or outer.traceparent,
     )
     token = _context.set(inner)
     try:

@@ -78,4 +78,6 @@ def enrich_event(event: DomainEvent, context: MessageContext) -> None:
         fields["causation_id"] = context.causation_id
     metadata = fields["metadata"]
     if context.user_id is not None and "user_id" not in metadata:
-        fields["metadata"] = {**metadata, "user_id": context.user_id}
+        fields["metadata"] = metadata = {**metadata, "user_id": context.user_id}
+    if context.traceparent is not None and "traceparent" not in metadata:
+        fields["metadata"] = {**metadata, "traceparent": context.traceparent}
