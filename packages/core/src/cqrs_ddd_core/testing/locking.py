@@ -210,6 +210,19 @@ class LockingConformance(Conformance):
             await subject.release(_WRITE, outcome)
         await subject.release(_WRITE, await subject.acquire(_WRITE, timeout=_LONG))
 
+    async def test_a_waiter_cancelled_just_before_the_release_does_not_disturb_it(
+        self, subject: ILockStrategy
+    ) -> None:
+        token = await subject.acquire(_WRITE, timeout=_LONG)
+        waiters = [asyncio.create_task(subject.acquire(_WRITE, timeout=_LONG)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        waiters[0].cancel()
+        # The cancelled task has not run yet.
+        assert await subject.release(_WRITE, token)
+        await asyncio.gather(waiters[0], return_exceptions=True)
+        assert await subject.release(_WRITE, await waiters[1])
+        assert await subject.get_active_locks() == []
+
     async def test_cancellation_at_any_await_leaves_the_lock_free(
         self, subject: ILockStrategy
     ) -> None:

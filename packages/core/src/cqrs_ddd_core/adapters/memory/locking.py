@@ -91,6 +91,9 @@ class InMemoryLockStrategy(ILockStrategy):
             return
         while lock.waiters and lock.can_grant(lock.waiters[0].resource.lock_mode):
             waiter = lock.waiters.popleft()
+            if waiter.token.cancelled():
+                # It has given up already, but its task has not run since.
+                continue
             token = str(new_id())
             self._hold(waiter.resource, token, waiter.ttl)
             waiter.token.set_result(token)
@@ -117,8 +120,9 @@ class InMemoryLockStrategy(ILockStrategy):
     def _withdraw(self, waiter: _Waiter) -> None:
         """Take back a wait, or the lock when it was granted at the very moment of giving up."""
         key = waiter.resource.key
+        lock = self._locks.get(key)
         if waiter.token.done() and not waiter.token.cancelled():
             self._end(key, waiter.token.result())
-        else:
-            self._locks[key].waiters.remove(waiter)
+        elif lock is not None and waiter in lock.waiters:
+            lock.waiters.remove(waiter)
         self._grant(key)
