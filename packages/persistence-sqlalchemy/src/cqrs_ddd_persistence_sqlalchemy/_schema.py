@@ -79,6 +79,7 @@ def _is_sqlite(dialect: Dialect) -> bool:
 metadata = MetaData()
 
 _json = JSON().with_variant(JSONB(), "postgresql")
+_by_code_point = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite counts by itself only in columns that are exactly INTEGER.
 _counter = BigInteger().with_variant(Integer(), "sqlite")
 #: CACHE 1: with more, sessions hand out positions out of order, and readers would skip events.
@@ -198,7 +199,8 @@ documents = Table(
     metadata,
     Column("tenant_id", Text, nullable=False, server_default=""),
     Column("aggregate_type", Text, nullable=False),
-    Column("aggregate_id", Text, nullable=False),
+    # By code point in every locale, so that the primary key serves the order of ids.
+    Column("aggregate_id", _by_code_point, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("data", _json, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),

@@ -13,6 +13,7 @@ _SQLITE_TIME: Final = "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now'"
 
 _POSTGRES: Final = {
     "now": "clock_timestamp()",
+    "json": "{0}::text::jsonb",
     "later": "clock_timestamp() + make_interval(secs => {0})",
     "integers": "SELECT value::bigint FROM json_array_elements_text({0}::text::json)",
     "leases": "json_to_recordset({0}::text::json) AS l(number integer, epoch bigint)",
@@ -22,6 +23,7 @@ _POSTGRES: Final = {
 }
 _SQLITE: Final = {
     "now": f"{_SQLITE_TIME})",
+    "json": "{0}",
     "later": f"{_SQLITE_TIME}, {{0}} || ' seconds')",
     "integers": "SELECT value FROM json_each({0})",
     "leases": (
@@ -42,9 +44,10 @@ def sql(template: str, *, postgres: bool) -> str:
 
     Args:
         template: SQL with these placeholders: ``{now}``, the database's clock; ``{later $n}``, so
-            many seconds after now; ``{integers $n}``, the numbers of a JSON array; ``{leases $n}``,
-            a JSON array of objects as table ``l(number, epoch)``; ``{for_update}``,
-            ``{for_share}`` (of table ``p``) and ``{skip_locked}``, where rows have locks.
+            many seconds after now; ``{json $n}``, JSON given as text; ``{integers $n}``, the
+            numbers of a JSON array; ``{leases $n}``, a JSON array of objects as table
+            ``l(number, epoch)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
+            ``{skip_locked}``, where rows have locks.
         postgres: For PostgreSQL; otherwise for SQLite.
     """
     spellings = _POSTGRES if postgres else _SQLITE

@@ -21,6 +21,7 @@ depends_on = None
 
 _counter: TypeEngine[Any] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _json: TypeEngine[Any] = sa.JSON().with_variant(JSONB(), "postgresql")
+_by_code_point: TypeEngine[Any] = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _time: TypeEngine[Any] = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 _IMMUTABILITY = {
@@ -190,7 +191,7 @@ def _aggregates() -> None:
         "cqrs_documents",
         _tenant(),
         sa.Column("aggregate_type", sa.Text(), nullable=False),
-        sa.Column("aggregate_id", sa.Text(), nullable=False),
+        sa.Column("aggregate_id", _by_code_point, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("data", _json, nullable=False),
         sa.Column("created_at", _time, nullable=False),
