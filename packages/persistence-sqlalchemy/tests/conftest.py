@@ -22,6 +22,12 @@ async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
+async def sqlite_memory_engine() -> AsyncIterator[AsyncEngine]:
+    async with _engine("sqlite://") as engine:
+        yield engine
+
+
+@pytest.fixture
 async def postgres_engine(postgres_database: str) -> AsyncIterator[AsyncEngine]:
     async with _engine(postgres_database) as engine:
         yield engine

@@ -1,6 +1,7 @@
 """PostgreSQL and SQLite adapters for cqrs-ddd, built on SQLAlchemy 2."""
 
 from cqrs_ddd_persistence_sqlalchemy.engine import create_engine
+from cqrs_ddd_persistence_sqlalchemy.event_store import SQLAlchemyEventStore
 from cqrs_ddd_persistence_sqlalchemy.schema import (
     allow_event_changes,
     create_schema,
@@ -10,6 +11,7 @@ from cqrs_ddd_persistence_sqlalchemy.schema import (
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 __all__ = [
+    "SQLAlchemyEventStore",
     "SQLAlchemyUnitOfWork",
     "allow_event_changes",
     "create_engine",

@@ -61,6 +61,11 @@ class DriverConnection(ABC):
         self.writes = writes
         self._released = released
 
+    @property
+    @abstractmethod
+    def is_aborted_by_errors(self) -> bool:
+        """Whether a failed statement now would end all hope for the transaction around it."""
+
     @abstractmethod
     async def begin(self) -> None:
         """Begin a transaction; a writing one takes the lock of SQLite now, never by an upgrade."""
@@ -120,6 +125,10 @@ class PostgresConnection(DriverConnection):
 
     __slots__ = ()
 
+    @property
+    def is_aborted_by_errors(self) -> bool:
+        return self.in_transaction
+
     async def begin(self) -> None:
         # Once sent it may succeed although its caller was cancelled, so it is undone from here on.
         self.in_transaction = True
@@ -131,10 +140,7 @@ class PostgresConnection(DriverConnection):
         except Exception as error:
             self.discard()
             raise translate(error, committing=True) from error
-        except BaseException:
-            # Cancelled: nobody knows how far the server came, so the connection must not return.
-            self.discard()
-            raise
+        # Not reached when cancelled: nobody knows how far the server came, and a ROLLBACK follows.
         self.in_transaction = False
         if status != "COMMIT":
             msg = "an earlier statement of this transaction failed, so it was rolled back"
@@ -201,6 +207,10 @@ class SQLiteConnection(DriverConnection):
     """A SQLite connection through aiosqlite: one thread, statements in the order they were sent."""
 
     __slots__ = ()
+
+    @property
+    def is_aborted_by_errors(self) -> bool:
+        return False
 
     async def begin(self) -> None:
         self.in_transaction = True

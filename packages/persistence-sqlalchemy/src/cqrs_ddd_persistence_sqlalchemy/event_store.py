@@ -1,0 +1,226 @@
+"""The event store on PostgreSQL and SQLite."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.ports.event_store import ANY, AppendResult, EventPage, IEventStore
+from cqrs_ddd_persistence_sqlalchemy._appending import OF_STREAM, Append, stream_version
+from cqrs_ddd_persistence_sqlalchemy._event_rows import COLUMNS
+from cqrs_ddd_persistence_sqlalchemy._horizon import (
+    Horizon,
+    PostgresHorizon,
+    SQLiteHorizon,
+    highest_position,
+)
+from cqrs_ddd_persistence_sqlalchemy._postgres_events import PostgresEvents
+from cqrs_ddd_persistence_sqlalchemy._session import (
+    database_of,
+    reading,
+    reading_unit,
+    single_statement,
+    writing_unit,
+)
+from cqrs_ddd_persistence_sqlalchemy._sqlite_events import SQLiteEvents
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from cqrs_ddd_core.ports.event_store import (
+        EventFilter,
+        ExpectedVersion,
+        NewEvent,
+        StoredEvent,
+        StreamId,
+    )
+    from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
+    from cqrs_ddd_persistence_sqlalchemy._session import Source
+
+__all__ = ["SQLAlchemyEventStore"]
+
+_LAST_VERSION: Final = 2**63 - 1
+_LATEST: Final = """
+SELECT position FROM cqrs_events WHERE tenant_id = $1 AND position <= $2
+ORDER BY position DESC LIMIT 1
+"""
+
+
+class SQLAlchemyEventStore(IEventStore):
+    """Streams of events on PostgreSQL (asyncpg) or SQLite (aiosqlite).
+
+    Appends and reads of a stream belong to the current unit of work of this database. Reading
+    everything (``read_page``, ``read_all``, ``get_latest_position``) never does, because only
+    what is committed can be settled. All stores on one engine share what is known of that.
+
+    Args:
+        source: The engine, or a session factory or session, which only serve to find it.
+        ordering: For PostgreSQL. ``"settled"``: writers do not wait for each other, and readers
+            stop at a hole until nothing can fill it. ``"serialized"``: writers wait for each
+            other from their append to their commit, so that positions are in commit order; only
+            rollbacks leave holes then. It costs half the throughput.
+    """
+
+    def __init__(
+        self, source: Source, *, ordering: Literal["settled", "serialized"] = "settled"
+    ) -> None:
+        self._database = database_of(source)
+        self._sql: PostgresEvents | SQLiteEvents
+        self._horizon: Horizon
+        if self._database.is_postgres:
+            self._sql = PostgresEvents(serialized=ordering == "serialized")
+            self._horizon = self._database.share(PostgresHorizon)
+        else:
+            self._sql = SQLiteEvents()
+            self._horizon = self._database.share(SQLiteHorizon)
+        columns = COLUMNS.format(metadata=self._sql.metadata_text)
+        select = f"SELECT {columns} FROM cqrs_events WHERE "  # noqa: S608 - constants only
+        self._select_stream = (
+            f"{select} {OF_STREAM} AND version > $4 AND version <= $5 ORDER BY version"
+        )
+        self._select_page = f"{select} position > $1 AND position <= $2 AND tenant_id = $3"
+
+    @property
+    def hole_age(self) -> float:
+        """Seconds for which readers have been waiting at a hole for older transactions to end.
+
+        About 0 in normal operation, and always on SQLite. When it grows, look for the oldest
+        writing transaction of the whole cluster in ``pg_stat_activity`` and ``pg_prepared_xacts``.
+        """
+        return self._horizon.hole_age
+
+    async def append(
+        self,
+        stream: StreamId,
+        events: Sequence[NewEvent],
+        *,
+        expected_version: ExpectedVersion = ANY,
+    ) -> AppendResult:
+        if not events:
+            return AppendResult(await self.get_stream_version(stream), 0)
+        tenant_id = get_context().tenant_id
+        async with single_statement(self._database) as connection:
+            result = await Append(self._sql, connection, tenant_id, stream, events).run(
+                expected_version
+            )
+        unit = writing_unit(self._database)
+        if unit is not None:
+            unit.note_position(result.position)
+        return result
+
+    async def get_events(
+        self, stream: StreamId, *, after_version: int = 0, up_to_version: int | None = None
+    ) -> list[StoredEvent]:
+        tenant_id = get_context().tenant_id
+        until = _LAST_VERSION if up_to_version is None else up_to_version
+        async with reading(self._database) as connection:
+            rows = await connection.fetch(
+                self._select_stream, tenant_id, *stream, after_version, until
+            )
+        return self._sql.build(rows)
+
+    async def read_stream(
+        self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
+    ) -> AsyncIterator[StoredEvent]:
+        while batch := await self.get_events(
+            stream, after_version=after_version, up_to_version=after_version + batch_size
+        ):
+            for event in batch:
+                yield event
+            after_version = batch[-1].version
+
+    async def get_stream_version(self, stream: StreamId) -> int:
+        async with reading(self._database) as connection:
+            return await stream_version(connection, get_context().tenant_id, stream)
+
+    async def read_page(
+        self, after_position: int = 0, *, limit: int = 500, event_filter: EventFilter | None = None
+    ) -> EventPage:
+        horizon = self._horizon.position
+        is_fresh = horizon <= after_position
+        if is_fresh:
+            horizon = await self._settled()
+            if horizon <= after_position:
+                return EventPage([], after_position, is_last=True)
+        events = await self._read_until(horizon, after_position, limit, event_filter)
+        if len(events) == limit:
+            return EventPage(events, events[-1].position, is_last=False)
+        is_last = is_fresh or await self._settled() <= horizon
+        return EventPage(events, horizon, is_last)
+
+    async def read_all(
+        self,
+        after_position: int = 0,
+        *,
+        batch_size: int = 500,
+        event_filter: EventFilter | None = None,
+    ) -> AsyncIterator[StoredEvent]:
+        is_last = False
+        while not is_last:
+            events, after_position, is_last = await self.read_page(
+                after_position, limit=batch_size, event_filter=event_filter
+            )
+            for event in events:
+                yield event
+
+    async def get_latest_position(self) -> int:
+        horizon = await self._settled()
+        async with self._committed() as connection:
+            rows = await connection.fetch(_LATEST, get_context().tenant_id, horizon)
+        return rows[0][0] if rows else 0
+
+    async def _read_until(
+        self, horizon: int, after: int, limit: int, event_filter: EventFilter | None
+    ) -> list[StoredEvent]:
+        args: list[Any] = [after, horizon, get_context().tenant_id]
+        conditions = [] if event_filter is None else self._conditions(event_filter, args)
+        args.append(limit)
+        where = " AND ".join([self._select_page, *conditions])
+        async with self._committed() as connection:
+            rows = await connection.fetch(f"{where} ORDER BY position LIMIT ${len(args)}", *args)
+        return self._sql.build(rows)
+
+    def _conditions(self, wanted: EventFilter, args: list[Any]) -> list[str]:
+        """Return the conditions of a filter and append their arguments."""
+        sql = self._sql
+        conditions = []
+
+        def add(condition: str, value: Any) -> None:
+            args.append(value)
+            conditions.append(condition.format(f"${len(args)}"))
+
+        if wanted.aggregate_types is not None:
+            add(f"aggregate_type {sql.any_of('{0}')}", sql.list_argument(wanted.aggregate_types))
+        if wanted.event_types is not None:
+            add(f"event_type {sql.any_of('{0}')}", sql.list_argument(wanted.event_types))
+        if wanted.correlation_id is not None:
+            add("correlation_id = {0}", wanted.correlation_id)
+        if wanted.occurred_from is not None:
+            add("occurred_at >= {0}", wanted.occurred_from)
+        if wanted.occurred_until is not None:
+            add("occurred_at < {0}", wanted.occurred_until)
+        if wanted.metadata:
+            add(sql.has_metadata("{0}"), sql.metadata_argument(wanted.metadata))
+        return conditions
+
+    async def _settled(self) -> int:
+        """Return how far everything committed can be read, as of now."""
+        unit = reading_unit(self._database) if self._database.is_single_connection else None
+        if unit is None:
+            return await self._horizon.advance()
+        # On the one connection of a database in memory, what this unit of work appended is
+        # visible although it is not committed.
+        if unit.first_position is not None:
+            return unit.first_position - 1
+        return await highest_position(await unit.driver_connection())
+
+    @asynccontextmanager
+    async def _committed(self) -> AsyncIterator[DriverConnection]:
+        """Yield a connection that sees what is committed, outside of any unit of work."""
+        if self._database.is_single_connection:
+            async with reading(self._database) as connection:
+                yield connection
+            return
+        async with await self._database.connect(writes=False) as connection:
+            yield connection
