@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from cqrs_ddd_core.cqrs.batching import CommandBatcher
+from cqrs_ddd_core.cqrs.batching import BatchHandler, CommandBatcher
 from cqrs_ddd_core.cqrs.command import Command, CommandResponse
+from cqrs_ddd_core.cqrs.critical_section import CriticalSection
 from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
 from cqrs_ddd_core.cqrs.event_serializer import EventSerializer, serialize_event
-from cqrs_ddd_core.cqrs.handler import CommandHandler, EventHandler, QueryHandler
+from cqrs_ddd_core.cqrs.handler import (
+    CommandHandler,
+    EventHandler,
+    HandlerFactory,
+    HandlerFunction,
+    QueryHandler,
+)
 from cqrs_ddd_core.cqrs.mediator import Mediator
 from cqrs_ddd_core.cqrs.query import Query, QueryResponse
-from cqrs_ddd_core.cqrs.registry import HandlerRegistry
+from cqrs_ddd_core.cqrs.registry import EventSubscription, HandlerRegistry
 
 __all__ = [
+    "BatchHandler",
     "Command",
     "CommandBatcher",
     "CommandHandler",
     "CommandResponse",
+    "CriticalSection",
     "EventDispatcher",
     "EventHandler",
     "EventSerializer",
+    "EventSubscription",
+    "HandlerFactory",
+    "HandlerFunction",
     "HandlerRegistry",
     "Mediator",
     "Query",

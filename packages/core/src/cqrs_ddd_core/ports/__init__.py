@@ -1,0 +1,100 @@
+"""What the toolkit asks of databases, brokers, caches, locks and middlewares."""
+
+from __future__ import annotations
+
+from cqrs_ddd_core.ports.background_worker import IBackgroundWorker
+from cqrs_ddd_core.ports.cache import ICache
+from cqrs_ddd_core.ports.consumer import IMessageConsumer, MessageHandler
+from cqrs_ddd_core.ports.event_dispatcher import IEventDispatcher
+from cqrs_ddd_core.ports.event_store import (
+    ANY,
+    NO_STREAM,
+    STREAM_EXISTS,
+    AppendResult,
+    EventFilter,
+    EventPage,
+    ExpectedVersion,
+    IEventStore,
+    NewEvent,
+    StoredEvent,
+    StreamId,
+    StreamState,
+)
+from cqrs_ddd_core.ports.inbox import IInbox, InboxEntry
+from cqrs_ddd_core.ports.locking import ActiveLock, ILockStrategy, LockMode, ResourceIdentifier
+from cqrs_ddd_core.ports.middleware import IMiddleware, MiddlewareScope, NextHandler
+from cqrs_ddd_core.ports.outbox import (
+    IOutboxStorage,
+    MessageKind,
+    OutboxMessage,
+    OutboxPartition,
+    OutboxStatus,
+    PendingMessage,
+    partition_of,
+)
+from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
+from cqrs_ddd_core.ports.repository import IRepository
+from cqrs_ddd_core.ports.retry import IRetryPolicy
+from cqrs_ddd_core.ports.unit_of_work import (
+    EventSource,
+    UnitOfWork,
+    UnitOfWorkFactory,
+    UnitOfWorkScope,
+    UnitOfWorkState,
+    current_scope,
+    enter_scope,
+    get_current_uow,
+    leave_scope,
+)
+from cqrs_ddd_core.ports.validation import IValidator, ValidationResult
+
+__all__ = [
+    "ANY",
+    "NO_STREAM",
+    "STREAM_EXISTS",
+    "ActiveLock",
+    "AppendResult",
+    "EventFilter",
+    "EventPage",
+    "EventSource",
+    "ExpectedVersion",
+    "IBackgroundWorker",
+    "ICache",
+    "IEventDispatcher",
+    "IEventStore",
+    "IInbox",
+    "ILockStrategy",
+    "IMessageConsumer",
+    "IMessagePublisher",
+    "IMiddleware",
+    "IOutboxStorage",
+    "IRepository",
+    "IRetryPolicy",
+    "IValidator",
+    "InboxEntry",
+    "LockMode",
+    "MessageHandler",
+    "MessageKind",
+    "MiddlewareScope",
+    "NewEvent",
+    "NextHandler",
+    "OutboxMessage",
+    "OutboxPartition",
+    "OutboxStatus",
+    "PendingMessage",
+    "PublishOutcome",
+    "ResourceIdentifier",
+    "StoredEvent",
+    "StreamId",
+    "StreamState",
+    "UnitOfWork",
+    "UnitOfWorkFactory",
+    "UnitOfWorkScope",
+    "UnitOfWorkState",
+    "ValidationResult",
+    "current_scope",
+    "enter_scope",
+    "get_current_uow",
+    "leave_scope",
+    "partition_of",
+]
