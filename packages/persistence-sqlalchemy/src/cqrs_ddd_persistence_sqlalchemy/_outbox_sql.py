@@ -92,8 +92,7 @@ _DUE: Final = """
         AND NOT EXISTS (
             SELECT 1 FROM cqrs_outbox b
             WHERE b.stream = o.stream AND b.tenant_id = o.tenant_id AND b.sequence < o.sequence
-              AND b.status <> 'published' AND b.available_at IS NOT NULL
-              AND (b.status = 'parked' OR b.available_at > {now}))
+              AND b.status <> 'published' AND b.available_at IS NOT NULL)
         ORDER BY o.sequence LIMIT $2
 """
 

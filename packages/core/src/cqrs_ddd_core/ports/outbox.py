@@ -102,8 +102,9 @@ class IOutboxStorage(Protocol):
 
     Guarantee (G4): a saved message commits with the unit of work it was saved in; it stays
     pending until a publisher that owns its partition has marked it; the pending messages of one
-    stream are handed out in order, and none of them while an earlier one is backing off or
-    parked. ``SKIP LOCKED`` over rows would reorder, hence leases over partitions.
+    stream are handed out in order, and none of them behind an earlier one that failed: it is
+    tried again alone until it is published, replayed or discarded. ``SKIP LOCKED`` over rows
+    would reorder, hence leases over partitions.
     """
 
     @property

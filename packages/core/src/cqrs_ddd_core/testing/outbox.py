@@ -271,6 +271,20 @@ class OutboxConformance(Conformance):
         await storage.mark_failed(leases, sequence, error="refused", retry_in=60)
         assert _ids(await storage.claim_pending(leases)) == [other.message_id]
 
+    async def test_a_failed_message_is_tried_again_alone(self, subject: OutboxSubject) -> None:
+        """Otherwise those behind it would use up their attempts without being sent."""
+        storage, messages = subject.storage, [new_message("a") for _ in range(3)]
+        await storage.save_messages(messages)
+        leases = await storage.lease_partitions("one", seconds=60)
+        first = (await storage.claim_pending(leases))[0]
+        await storage.mark_failed(leases, first.sequence, error="refused", retry_in=0.05)
+        await subject.pass_time(0.1)
+        assert _ids(await storage.claim_pending(leases)) == _ids_of(messages[:1])
+        await storage.mark_published(leases, [first.sequence])
+        rest = await storage.claim_pending(leases)
+        assert _ids(rest) == _ids_of(messages[1:])
+        assert [item.attempts for item in rest] == [2, 2]
+
     async def test_many_held_back_messages_do_not_hide_others(
         self, storage: IOutboxStorage
     ) -> None:

@@ -36,10 +36,11 @@ class _Row:
     sequence: int
     partition: int
     message: OutboxMessage
-    due_at: datetime
     attempts: int = 0
     status: OutboxStatus = OutboxStatus.PENDING
     error: str | None = None
+    #: When it is tried again; only a message that failed has such a time.
+    due_at: datetime | None = None
 
     @property
     def key(self) -> _MessageKey:
@@ -104,7 +105,7 @@ class InMemoryOutboxStorage(IOutboxStorage):
         # The headers may be changed by whoever made them.
         message = replace(message, headers=dict(message.headers))
         partition = partition_of(message.stream, self._partitions)
-        row = _Row(self._next_sequence(), partition, message, self._clock.now())
+        row = _Row(self._next_sequence(), partition, message)
         if self._ids.get(row.key, transaction) is None:
             self._ids.put(row.key, row.sequence, transaction)
             self._open.put(row.sequence, row, transaction)
@@ -155,10 +156,10 @@ class InMemoryOutboxStorage(IOutboxStorage):
         for _, row in self._open.items(transaction):
             if row.partition not in partitions or row.stream in held:
                 continue
-            if row.status is OutboxStatus.PENDING and row.due_at <= now:
-                yield row
-            else:
+            if row.due_at is not None:
                 held.add(row.stream)
+            if row.status is OutboxStatus.PENDING and (row.due_at is None or row.due_at <= now):
+                yield row
 
     def _owned(self, leases: Collection[OutboxPartition], transaction: Transaction) -> set[int]:
         return {
@@ -220,10 +221,8 @@ class InMemoryOutboxStorage(IOutboxStorage):
         return [row.to_pending() for row in islice(parked, limit)]
 
     async def replay_parked(self, sequences: Collection[int]) -> int:
-        now = self._clock.now()
-
         def replay(row: _Row, transaction: Transaction) -> None:
-            again = replace(row, status=OutboxStatus.PENDING, attempts=0, due_at=now)
+            again = replace(row, status=OutboxStatus.PENDING, attempts=0, due_at=None)
             self._open.put(row.sequence, again, transaction)
 
         return await self._change_parked(sequences, replay)
