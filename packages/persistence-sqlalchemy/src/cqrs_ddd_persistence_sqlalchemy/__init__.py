@@ -2,6 +2,9 @@
 
 from cqrs_ddd_persistence_sqlalchemy.engine import create_engine
 from cqrs_ddd_persistence_sqlalchemy.event_store import SQLAlchemyEventStore
+from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
+from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
+from cqrs_ddd_persistence_sqlalchemy.repository import SQLAlchemyRepository
 from cqrs_ddd_persistence_sqlalchemy.schema import (
     allow_event_changes,
     create_schema,
@@ -12,6 +15,9 @@ from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 __all__ = [
     "SQLAlchemyEventStore",
+    "SQLAlchemyInbox",
+    "SQLAlchemyOutboxStorage",
+    "SQLAlchemyRepository",
     "SQLAlchemyUnitOfWork",
     "allow_event_changes",
     "create_engine",
