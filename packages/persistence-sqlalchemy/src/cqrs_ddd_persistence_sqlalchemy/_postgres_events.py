@@ -130,8 +130,9 @@ class PostgresEvents:
     def has_metadata(self, argument: str) -> str:
         """Return the condition that metadata has these keys with exactly these values."""
         return (
-            f"metadata @> {argument}::jsonb AND NOT EXISTS (SELECT FROM jsonb_each({argument}) "
-            "AS wanted WHERE metadata -> wanted.key IS DISTINCT FROM wanted.value)"  # noqa: S608
+            f"metadata @> {argument}::jsonb AND NOT EXISTS ("  # noqa: S608 - an argument's number
+            f"SELECT FROM jsonb_each({argument}) AS wanted "
+            "WHERE metadata -> wanted.key IS DISTINCT FROM wanted.value)"
         )
 
     def metadata_argument(self, values: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -10,6 +10,8 @@ from cqrs_ddd_core.testing import EventStoreConformance, EventStoreSubject
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyEventStore, SQLAlchemyUnitOfWork
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -24,7 +26,9 @@ class TestSQLiteEventStore(EventStoreConformance):
 
 
 class TestSQLiteMemoryEventStore(EventStoreConformance):
-    lacks = {"concurrent_transactions": "a database in memory has one connection"}
+    lacks: ClassVar[Mapping[str, str]] = {
+        "concurrent_transactions": "a database in memory has one connection"
+    }
 
     @pytest.fixture
     def subject(self, sqlite_memory_engine: AsyncEngine) -> EventStoreSubject:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -12,6 +12,8 @@ from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
 from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -31,7 +33,9 @@ class TestSQLiteUnitOfWork(UnitOfWorkConformance):
 
 
 class TestSQLiteMemoryUnitOfWork(UnitOfWorkConformance):
-    lacks = {"concurrent_transactions": "a database in memory has one connection"}
+    lacks: ClassVar[Mapping[str, str]] = {
+        "concurrent_transactions": "a database in memory has one connection"
+    }
 
     @pytest.fixture
     def subject(self, sqlite_memory_engine: AsyncEngine) -> UnitOfWorkSubject:
