@@ -1,0 +1,1 @@
+"""A record store: a real purchase log through commands, aggregates, events and read models."""

@@ -1,0 +1,47 @@
+"""The command line."""
+
+from __future__ import annotations
+
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from pathlib import Path
+
+__all__ = ["Options", "parse_options"]
+
+_SAMPLE = Path(__file__).parent / "data" / "cdnow_sample.csv"
+_OUTPUT = Path("demo-output")
+
+
+class Options(Namespace):
+    """What was asked for."""
+
+    input: Path
+    database_url: str
+    rejects: Path
+    chart: Path
+    every: int
+
+
+def parse_options(arguments: list[str] | None = None) -> Options:
+    """Return the options, or end the program with a usage message."""
+    parser = ArgumentParser(
+        "record_store",
+        description="Take in a purchase log and show what was sold. "
+        "Running it again, even after it was killed, changes nothing that is in already.",
+        formatter_class=ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--input", type=Path, default=_SAMPLE, help="purchase log, a CSV file")
+    parser.add_argument(
+        "--database-url",
+        default=f"sqlite:///{_OUTPUT / 'record_store.db'}",
+        help="where to keep everything: sqlite:///file or postgresql://user@host/name",
+    )
+    parser.add_argument(
+        "--rejects", type=Path, default=_OUTPUT / "rejects.csv", help="file for refused lines"
+    )
+    parser.add_argument(
+        "--chart", type=Path, default=_OUTPUT / "revenue.svg", help="file for revenue by month"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1000, help="lines per progress report without a terminal"
+    )
+    return parser.parse_args(arguments, namespace=Options())

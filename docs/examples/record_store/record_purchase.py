@@ -1,0 +1,56 @@
+"""The command, one for each row of a purchase log, and its handler."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from cqrs_ddd_core import Command, CommandHandler
+from record_store.customer import Customer
+from record_store.purchase import Dollars, Purchase
+
+if TYPE_CHECKING:
+    from cqrs_ddd_core import IRepository
+    from cqrs_ddd_core.primitives import IClock
+
+__all__ = ["RecordPurchase", "RecordPurchaseHandler"]
+
+
+class RecordPurchase(Command[None]):
+    """Record a purchase, and the customer with it when it is the first one.
+
+    The same ``command_id`` again changes nothing; the purchase carries it as its own id.
+    """
+
+    customer_id: str
+    purchased_on: date
+    units: int
+    amount: Dollars
+
+
+class RecordPurchaseHandler(CommandHandler[RecordPurchase, None]):
+    def __init__(
+        self,
+        customers: IRepository[Customer],
+        purchases: IRepository[Purchase],
+        clock: IClock,
+    ) -> None:
+        self._customers = customers
+        self._purchases = purchases
+        self._clock = clock
+
+    async def handle(self, command: RecordPurchase) -> None:
+        today = self._clock.now().date()
+        customer = await self._customers.get_by_id(command.customer_id)
+        if customer is None:
+            customer = Customer.join(command.customer_id, command.purchased_on, today=today)
+            await self._customers.save(customer)
+        purchase = Purchase.record(
+            command.command_id,
+            customer,
+            purchased_on=command.purchased_on,
+            units=command.units,
+            amount=command.amount,
+            today=today,
+        )
+        await self._purchases.save(purchase)

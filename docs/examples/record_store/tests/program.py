@@ -1,0 +1,41 @@
+"""The program as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).resolve().parents[2]
+
+
+class Program:
+    """Runs ``python -m record_store`` in a folder, on one database or, for ``""``, the default."""
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        self.database_url = database_url
+        self.folder = folder
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments) as process:
+            output, errors = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        database = ["--database-url", self.database_url] if self.database_url else []
+        return subprocess.Popen(
+            [sys.executable, "-m", "record_store", *database, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(EXAMPLES)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+def last_line(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of a run that went well."""
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == ""
+    return result.stdout.splitlines()[-1]
