@@ -45,15 +45,18 @@ class ResultCodec:
             raise ConfigurationError(msg) from error
 
     def dump(self, result: Any) -> bytes:
-        """Return the result as JSON.
+        """Return the result as JSON that can be read again.
 
         Raises:
             SerializationError: It is not of the declared type, or has no JSON form.
         """
         try:
-            return self._adapter.dump_json(result, warnings="error")
+            data = self._adapter.dump_json(result, warnings="error")
         except PydanticSerializationError as error:
             raise self._error("written", error) from error
+        # Pydantic writes None for any type, and what validators refuse.
+        self.load(data)
+        return data
 
     def load(self, data: bytes) -> Any:
         """Return the result that was written.

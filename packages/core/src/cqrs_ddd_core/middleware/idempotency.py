@@ -66,9 +66,7 @@ class IdempotencyMiddleware(IMiddleware):
         return response
 
     async def _record(self, command: Command[Any], response: CommandResponse[Any]) -> None:
-        codec = self._codecs[type(command)]
-        outcome = codec.dump(response.result)
-        codec.load(outcome)  # What a repeat could not read must not be committed.
+        outcome = self._codecs[type(command)].dump(response.result)
         await self._inbox.record_outcome(self._consumer, command.command_id, outcome)
 
     def _replay(self, command: Command[Any], known: InboxEntry) -> CommandResponse[Any]:
