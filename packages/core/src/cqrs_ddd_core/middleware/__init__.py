@@ -11,6 +11,7 @@ from cqrs_ddd_core.middleware.metrics import MessageMetrics, MetricsMiddleware
 from cqrs_ddd_core.middleware.retry import RetryMiddleware, RetryPolicy
 from cqrs_ddd_core.middleware.timeout import TimeoutMiddleware
 from cqrs_ddd_core.middleware.tracing import TracingMiddleware
+from cqrs_ddd_core.middleware.trigger import TriggerMiddleware
 from cqrs_ddd_core.middleware.validation import (
     CompositeValidator,
     PydanticValidator,
@@ -33,6 +34,7 @@ __all__ = [
     "RetryPolicy",
     "TimeoutMiddleware",
     "TracingMiddleware",
+    "TriggerMiddleware",
     "ValidationMiddleware",
     "messages_of",
 ]

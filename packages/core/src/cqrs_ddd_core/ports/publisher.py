@@ -28,6 +28,10 @@ class IMessagePublisher(Protocol):
 
         Returns:
             One outcome per message, in the same order. An unknown outcome counts as a failure:
-            the message may then be published twice, never not at all.
+            the message may then be published twice, never not at all. A message is given up
+            after some failures of its own; ``BrokerUnavailableError`` is nobody's.
+
+        Raises:
+            BrokerUnavailableError: Instead of outcomes, when nothing was sent.
         """
         ...

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "BrokerUnavailableError",
     "CQRSDDDError",
     "CommitOutcomeUnknownError",
     "ConcurrencyError",
@@ -25,6 +26,7 @@ __all__ = [
     "InfrastructureError",
     "InvariantViolationError",
     "LockAcquisitionError",
+    "MessageTypeRegistrationError",
     "MessagingError",
     "MissingExtraError",
     "OptimisticConcurrencyError",
@@ -138,6 +140,17 @@ class HandlerRegistrationError(ConfigurationError):
 
 class EventTypeRegistrationError(ConfigurationError):
     """An event type name is taken by another class, or the class is no event."""
+
+
+class MessageTypeRegistrationError(ConfigurationError):
+    """A command or query type name is taken by another class."""
+
+    def __init__(self, name: str, known: type, refused: type) -> None:
+        super().__init__(
+            f"the name {name!r} is taken by {known.__module__}.{known.__qualname__}; "
+            f"give {refused.__qualname__} another one"
+        )
+        self.name = name
 
 
 class HandlerError(CQRSDDDError):
@@ -308,3 +321,7 @@ class InboxError(PersistenceError):
 
 class MessagingError(InfrastructureError):
     """A message could not be published or received."""
+
+
+class BrokerUnavailableError(MessagingError):
+    """The broker cannot be reached or does not answer: no single message is to blame."""
