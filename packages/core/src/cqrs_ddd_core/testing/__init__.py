@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
             "outbox",
             "publisher",
             "repository",
+            "specification",
             "unit_of_work",
         )
     )
@@ -31,6 +32,7 @@ from cqrs_ddd_core.testing.locking import LockingConformance
 from cqrs_ddd_core.testing.outbox import OutboxConformance, OutboxSubject
 from cqrs_ddd_core.testing.publisher import PublisherConformance, PublisherSubject
 from cqrs_ddd_core.testing.repository import RepositoryConformance, RepositorySubject
+from cqrs_ddd_core.testing.specification import SpecificationConformance, SpecificationSubject
 from cqrs_ddd_core.testing.unit_of_work import UnitOfWorkConformance, UnitOfWorkSubject
 
 __all__ = [
@@ -50,6 +52,8 @@ __all__ = [
     "PublisherSubject",
     "RepositoryConformance",
     "RepositorySubject",
+    "SpecificationConformance",
+    "SpecificationSubject",
     "UnitOfWorkConformance",
     "UnitOfWorkSubject",
 ]

@@ -134,6 +134,8 @@ class ColumnField(SQLField):
 
 
 def _column_kind(type_: TypeEngine[Any]) -> FieldKind:
+    if isinstance(type_, TypeDecorator):
+        return _column_kind(type_.impl_instance)
     if isinstance(type_, Uuid):
         return FieldKind.UUID
     if isinstance(type_, Numeric):

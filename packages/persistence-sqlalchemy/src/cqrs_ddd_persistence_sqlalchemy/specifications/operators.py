@@ -43,9 +43,13 @@ __all__ = [
 class Template(FunctionElement[Any]):
     """An expression written once per database; ``{a}``, ``{b}``, ... are its arguments."""
 
-    inherit_cache = True
     postgresql: ClassVar[str]
     sqlite: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # SQLAlchemy wants it said in every class: nothing but class and arguments matters.
+        cls.inherit_cache = True
+        super().__init_subclass__(**kwargs)
 
 
 @compiles(Template)
