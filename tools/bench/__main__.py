@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for and return 1 when an aim was missed and that counts."""
     options = _parse(arguments)
     chosen = [c for c in ALL if not options.names or any(n in c.name for n in options.names)]
-    console = Console()
+    # Written to a file, the table must not be squeezed into 80 columns.
+    console = Console() if sys.stdout.isatty() else Console(width=140)
     if not chosen:
         console.print(f"nothing is called like that; there are: {', '.join(c.name for c in ALL)}")
         return 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
@@ -12,7 +12,7 @@ from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent
 from cqrs_ddd_core.primitives.exceptions import EventPayloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
 
@@ -53,6 +53,8 @@ class EventSerializer:
 
     def __init__(self, registry: EventTypeRegistry) -> None:
         self._registry = registry
+        # Looked up once per type: this runs for every event of a replay.
+        self._decoders: dict[str, Callable[..., Any]] = {}
 
     def deserialize(self, stored: StoredEvent) -> DomainEvent:
         """Return the domain event; fields its class no longer has are left out.
@@ -61,28 +63,27 @@ class EventSerializer:
             UnknownEventTypeError: Its type is not registered.
             EventPayloadError: Its payload does not fit the class.
         """
-        event_class = self._registry.get(stored.event_type)
+        decode = self._decoders.get(stored.event_type) or self._decoder(stored.event_type)
         try:
-            event = cast(
-                "DomainEvent",
-                event_class.__pydantic_validator__.validate_json(
-                    stored.payload_bytes, extra="ignore"
-                ),
-            )
+            event: DomainEvent = decode(stored.payload_bytes, extra="ignore")
         except ValidationError as error:
             reason = f"does not fit its class: {error}"
             raise EventPayloadError(stored.event_type, reason) from error
         # The envelope comes from the row and needs no validation: written in place.
         fields = event.__dict__
-        stream = stored.stream
         fields["event_id"] = stored.event_id
         fields["occurred_at"] = stored.occurred_at
-        fields["aggregate_id"] = stream.aggregate_id
-        fields["aggregate_type"] = stream.aggregate_type
+        fields["aggregate_type"], fields["aggregate_id"] = stored.stream
         fields["correlation_id"] = stored.correlation_id
         fields["causation_id"] = stored.causation_id
-        fields["metadata"] = dict(stored.metadata)
+        if stored.metadata:
+            fields["metadata"] = dict(stored.metadata)
         return event
+
+    def _decoder(self, event_type: str) -> Callable[..., Any]:
+        decoder = self._registry.get(event_type).__pydantic_validator__.validate_json
+        self._decoders[event_type] = decoder
+        return decoder
 
     def deserialize_all(self, stored: Iterable[StoredEvent]) -> list[DomainEvent]:
         """Return the domain events in the order given.
