@@ -3,6 +3,7 @@
 from cqrs_ddd_persistence_sqlalchemy.engine import create_engine
 from cqrs_ddd_persistence_sqlalchemy.event_store import SQLAlchemyEventStore
 from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
+from cqrs_ddd_persistence_sqlalchemy.locking import PostgresLock, TableLock
 from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
 from cqrs_ddd_persistence_sqlalchemy.repository import SQLAlchemyRepository
 from cqrs_ddd_persistence_sqlalchemy.schema import (
@@ -14,11 +15,13 @@ from cqrs_ddd_persistence_sqlalchemy.schema import (
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 __all__ = [
+    "PostgresLock",
     "SQLAlchemyEventStore",
     "SQLAlchemyInbox",
     "SQLAlchemyOutboxStorage",
     "SQLAlchemyRepository",
     "SQLAlchemyUnitOfWork",
+    "TableLock",
     "allow_event_changes",
     "create_engine",
     "create_schema",
