@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cqrs_ddd_core.bus import CommandBus, CQRSHandler, QueryBus
+from cqrs_ddd_core.configuration import CQRSConfiguration, create_cqrs_infrastructure
 from cqrs_ddd_core.correlation import get_correlation_id, message_context
 from cqrs_ddd_core.cqrs import (
     Command,
@@ -11,6 +13,7 @@ from cqrs_ddd_core.cqrs import (
     EventHandler,
     HandlerRegistry,
     Mediator,
+    MessageRegistry,
     Query,
     QueryHandler,
     QueryResponse,
@@ -47,8 +50,11 @@ from cqrs_ddd_core.primitives import (
 
 __all__ = [
     "AggregateRoot",
+    "CQRSConfiguration",
     "CQRSDDDError",
+    "CQRSHandler",
     "Command",
+    "CommandBus",
     "CommandHandler",
     "CommandResponse",
     "ConcurrencyError",
@@ -65,9 +71,11 @@ __all__ = [
     "IRepository",
     "InvariantViolationError",
     "Mediator",
+    "MessageRegistry",
     "MiddlewareScope",
     "OptimisticConcurrencyError",
     "Query",
+    "QueryBus",
     "QueryHandler",
     "QueryOptions",
     "QueryResponse",
@@ -77,6 +85,7 @@ __all__ = [
     "UnitOfWork",
     "ValidationError",
     "ValueObject",
+    "create_cqrs_infrastructure",
     "field",
     "get_correlation_id",
     "get_current_uow",

@@ -15,7 +15,9 @@ from cqrs_ddd_core.cqrs.handler import (
     QueryHandler,
 )
 from cqrs_ddd_core.cqrs.mediator import Mediator
+from cqrs_ddd_core.cqrs.message_registry import MessageRegistry
 from cqrs_ddd_core.cqrs.query import Query, QueryResponse
+from cqrs_ddd_core.cqrs.query_cache import QueryCacheMiddleware, TagsOf, cache_for
 from cqrs_ddd_core.cqrs.registry import EventSubscription, HandlerRegistry
 
 __all__ = [
@@ -33,8 +35,12 @@ __all__ = [
     "HandlerFunction",
     "HandlerRegistry",
     "Mediator",
+    "MessageRegistry",
     "Query",
+    "QueryCacheMiddleware",
     "QueryHandler",
     "QueryResponse",
+    "TagsOf",
+    "cache_for",
     "serialize_event",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias
 
-from pydantic import PrivateAttr, SerializeAsAny
+from pydantic import PrivateAttr
 from typing_extensions import TypeVar
 
 from cqrs_ddd_core.correlation import MessageContext, get_context, reset_context, set_context
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchHandler", "CommandBatch", "CommandBatcher"]
 
+logger = logging.getLogger(__name__)
+
 C = TypeVar("C", bound=Command[Any], default=Command[Any])
 R = TypeVar("R", default=Any)
 
@@ -40,16 +43,23 @@ _Work: TypeAlias = Callable[[], Awaitable[list[CommandResponse[Any]]]]
 class CommandBatch(Command[Any]):
     """Commands that are handled in one unit of work; made by ``CommandBatcher``."""
 
-    commands: tuple[SerializeAsAny[Command[Any]], ...]
+    size: int
 
+    _commands: tuple[Command[Any], ...] = PrivateAttr()
     _work: _Work = PrivateAttr()
 
     @classmethod
     def of(cls, commands: Sequence[Command[Any]], work: _Work) -> Self:
         """Return a batch of commands together with what handles them."""
-        batch = cls(commands=tuple(commands))
+        batch = cls(size=len(commands))
+        batch._commands = tuple(commands)
         batch._work = work
         return batch
+
+    @property
+    def commands(self) -> tuple[Command[Any], ...]:
+        """The commands in the order they were sent."""
+        return self._commands
 
     async def run(self) -> list[CommandResponse[Any]]:
         """Handle the commands and return their responses in the same order."""
@@ -199,7 +209,9 @@ class CommandBatcher(Generic[C, R]):
             for entry in entries:
                 _fail(entry, error)
             return True
-        except Exception:  # noqa: BLE001 - whose fault it is shows when each runs alone
+        except Exception:
+            # Whose fault it is shows when each runs alone.
+            logger.warning("%d commands failed as a batch", len(entries), exc_info=True)
             return False
         if batch.success:
             for entry, response in zip(entries, batch.result, strict=True):

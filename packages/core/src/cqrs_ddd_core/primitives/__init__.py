@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cqrs_ddd_core.primitives.clock import FixedClock, IClock, SystemClock, utc_now
 from cqrs_ddd_core.primitives.exceptions import (
+    BrokerUnavailableError,
     CommitOutcomeUnknownError,
     ConcurrencyError,
     ConfigurationError,
@@ -21,6 +22,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     InfrastructureError,
     InvariantViolationError,
     LockAcquisitionError,
+    MessageTypeRegistrationError,
     MessagingError,
     MissingExtraError,
     OptimisticConcurrencyError,
@@ -53,6 +55,7 @@ from cqrs_ddd_core.primitives.result import Result, ResultStatus
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 
 __all__ = [
+    "BrokerUnavailableError",
     "CQRSDDDError",
     "CommitOutcomeUnknownError",
     "ConcurrencyError",
@@ -74,6 +77,7 @@ __all__ = [
     "InfrastructureError",
     "InvariantViolationError",
     "LockAcquisitionError",
+    "MessageTypeRegistrationError",
     "MessagingError",
     "MissingExtraError",
     "OptimisticConcurrencyError",
