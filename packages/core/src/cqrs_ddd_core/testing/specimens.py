@@ -23,6 +23,7 @@ __all__ = [
     "Specimen",
     "query_options",
     "specifications",
+    "specimen",
     "specimens",
 ]
 
@@ -104,9 +105,9 @@ _PLAIN_NUMBERS = st.sampled_from([0, 1, -1, 2, 10, 0.5, 1.0, 1.5, 10.25])
 _JSON = st.one_of(_TEXTS, _PLAIN_NUMBERS, st.booleans(), st.none(), st.just([]), st.just(["a"]))
 
 
-def specimens(max_size: int = 8) -> st.SearchStrategy[list[Specimen]]:
-    """Return lists of specimens with different ids, out of order."""
-    one = st.builds(
+def specimen() -> st.SearchStrategy[Specimen]:
+    """Return single specimens."""
+    return st.builds(
         Specimen,
         id=st.text("abAB-", min_size=1, max_size=3),
         name=st.none() | _TEXTS,
@@ -123,7 +124,11 @@ def specimens(max_size: int = 8) -> st.SearchStrategy[list[Specimen]]:
         details=st.dictionaries(st.sampled_from(["size", "the-label"]), _JSON)
         | st.builds(lambda value: {"inner": {"size": value}}, _JSON),
     )
-    return st.lists(one, max_size=max_size, unique_by=lambda specimen: specimen.id)
+
+
+def specimens() -> st.SearchStrategy[list[Specimen]]:
+    """Return a few specimens with different ids, out of order."""
+    return st.lists(specimen(), max_size=8, unique_by=lambda one: one.id)
 
 
 # --- specifications -------------------------------------------------------------------------------
