@@ -18,16 +18,16 @@ __all__ = ["LifecycleHooks"]
 
 
 class LifecycleHooks(IMiddleware):
-    """Notifies hooks of ``command:executing``, ``command:executed``, ``command:failed``, and the
-    same of ``query:``.
+    """Notifies hooks when a message begins, ends well, or fails.
 
-    The details have ``message``, ``message_type`` and ``message_id``, and ``response`` or
-    ``error``. A command whose failed ``Result`` rolled it back is ``failed`` with its response.
-    A hook that raises is logged and changes nothing.
+    The operations are ``command:executing``, ``command:executed``, ``command:failed`` and the
+    same with ``query:``. The details have ``message``, ``message_type`` and ``message_id``, and
+    ``response`` or ``error``. A command whose failed ``Result`` rolled it back is ``failed`` with
+    its response. A hook that raises is logged and changes nothing.
 
     Args:
         hooks: Where hooks are registered; a registry of its own when not given.
-    """  # noqa: D205 - six names do not fit into one line
+    """
 
     def __init__(self, hooks: HookRegistry | None = None) -> None:
         self._hooks = hooks or HookRegistry()
