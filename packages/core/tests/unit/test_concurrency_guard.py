@@ -282,3 +282,45 @@ async def test_a_lock_that_ended_too_early_is_reported(
     async with section, CriticalSection(locks, [order("a")], timeout=5):
         pass
     assert "ttl of 0.001 s is too short" in caplog.text
+
+
+class SlowToRelease(Recorder):
+    """Waits for a gate before each release, and cannot release one resource."""
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__(log)
+        self.gate = asyncio.Event()
+        self.releasing = asyncio.Event()
+
+    async def release(self, resource: ResourceIdentifier, token: str) -> bool:
+        self.releasing.set()
+        await self.gate.wait()
+        if resource.resource_id == "broken":
+            msg = "connection lost"
+            raise OSError(msg)
+        return await super().release(resource, token)
+
+
+async def test_cancelling_a_release_still_gives_every_lock_back() -> None:
+    locks = SlowToRelease([])
+    section = CriticalSection(locks)
+    await section.acquire([order("a"), order("b")])
+    leaving = asyncio.create_task(section.release())
+    await locks.releasing.wait()
+    leaving.cancel()
+    await asyncio.sleep(0)
+    locks.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert await locks.get_active_locks() == []
+
+
+async def test_a_lock_that_cannot_be_released_does_not_undo_what_was_done(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    locks = SlowToRelease([])
+    locks.gate.set()
+    async with CriticalSection(locks, [order("a"), order("broken"), order("c")]):
+        pass
+    assert [lock.resource.resource_id for lock in await locks.get_active_locks()] == ["broken"]
+    assert "could not release the lock on Order:broken" in caplog.text

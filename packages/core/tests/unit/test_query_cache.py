@@ -434,3 +434,18 @@ async def test_queries_are_answered_while_the_cache_is_down(
     with caplog.at_level(logging.WARNING):
         assert await shop.price() == Decimal("1.50")
     assert "cannot be read" in caplog.text
+
+
+async def test_an_answer_is_given_although_it_cannot_be_cached() -> None:
+    class Full(InMemoryCache):
+        async def set(
+            self, key: str, value: bytes, *, ttl: float | None = None, tags: Collection[str] = ()
+        ) -> None:
+            if key.startswith("answer"):
+                msg = "out of memory"
+                raise InfrastructureError(msg)
+            await super().set(key, value, ttl=ttl, tags=tags)
+
+    shop = Shop(Full())
+    assert [await shop.price(), await shop.price()] == [Decimal("1.50")] * 2
+    assert shop.asked == 2
