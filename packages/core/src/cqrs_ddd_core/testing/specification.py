@@ -270,6 +270,9 @@ class SpecificationConformance(Conformance):
             (field("active") != True, "bcd"),  # noqa: E712
             (field("colour") == Colour.BLUE, "a"),
             (field("colour") == "Blue", "a"),
+            (field("colour") == "green", ""),
+            (field("colour") != "green", "abcd"),
+            (field("colour").in_(["green", "red"]), "b"),
             (field("details.size") == 1, "a"),
             (field("details.size") == "1", "b"),
             (field("details.size") == True, "c"),  # noqa: E712

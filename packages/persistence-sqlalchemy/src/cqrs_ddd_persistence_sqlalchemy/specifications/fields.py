@@ -22,7 +22,6 @@ from sqlalchemy import (
     Uuid,
     inspect,
     literal,
-    null,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -160,10 +159,10 @@ def _bind_number(value: Any, kind: FieldKind, type_: TypeEngine[Any]) -> ColumnE
 
 
 def _bind_enum(value: Any, type_: Enum) -> ColumnElement[Any]:
+    # A value outside the enum is bound as NULL, which is equal to nothing; null() would be IS NULL.
     if type_.enum_class is None:
-        return literal(value, type_) if value in type_.enums else null()
-    member = next((item for item in type_.enum_class if item.value == value), None)
-    return null() if member is None else literal(member, type_)
+        return literal(value if value in type_.enums else None, type_)
+    return literal(next((item for item in type_.enum_class if item.value == value), None), type_)
 
 
 # --- documents ------------------------------------------------------------------------------------
