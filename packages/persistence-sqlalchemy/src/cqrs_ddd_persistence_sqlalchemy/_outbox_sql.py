@@ -123,21 +123,22 @@ _DUE_IN_ONE_PARTITION: Final = f"""
     )
 """  # noqa: S608 - made of constants
 
-_MINE: Final = f"""
-status = 'pending' AND partition IN (SELECT number FROM ({_OWNED}) AS owned)
-"""  # noqa: S608 - made of constants
-
+# RETURNING, because sqlite3 does not count the rows of a statement that begins with WITH.
 MARK_PUBLISHED: Final = f"""
+WITH owned AS MATERIALIZED ({_OWNED})
 UPDATE cqrs_outbox SET status = 'published', published_at = {{now}}
-WHERE sequence IN ({{integers $2}}) AND {_MINE}
+WHERE sequence {{in $2}} AND status = 'pending' AND partition IN (SELECT number FROM owned)
+RETURNING sequence
 """  # noqa: S608 - made of constants
 
 MARK_FAILED: Final = f"""
+WITH owned AS MATERIALIZED ({_OWNED})
 UPDATE cqrs_outbox
 SET error = $3,
     status = CASE WHEN CAST($4 AS double precision) IS NULL THEN 'parked' ELSE 'pending' END,
     available_at = COALESCE({{later $4}}, {{now}})
-WHERE sequence = $2 AND {_MINE}
+WHERE sequence = $2 AND status = 'pending' AND partition IN (SELECT number FROM owned)
+RETURNING sequence
 """  # noqa: S608 - made of constants
 
 LIST_PARKED: Final = f"""
@@ -148,11 +149,11 @@ ORDER BY sequence LIMIT $1
 
 REPLAY_PARKED: Final = """
 UPDATE cqrs_outbox SET status = 'pending', attempts = 0, available_at = NULL
-WHERE sequence IN ({integers $1}) AND status = 'parked'
+WHERE sequence {in $1} AND status = 'parked'
 """
 
 DISCARD_PARKED: Final = """
-DELETE FROM cqrs_outbox WHERE sequence IN ({integers $1}) AND status = 'parked'
+DELETE FROM cqrs_outbox WHERE sequence {in $1} AND status = 'parked'
 """
 
 COUNT_PENDING: Final = """

@@ -15,7 +15,8 @@ _POSTGRES: Final = {
     "now": "clock_timestamp()",
     "json": "{0}::text::jsonb",
     "later": "clock_timestamp() + make_interval(secs => {0})",
-    "integers": "SELECT value::bigint FROM json_array_elements_text({0}::text::json)",
+    # An array is looked up in an index whatever the planner guesses of its length.
+    "in": "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text({0}::text::json)))",
     "leases": "json_to_recordset({0}::text::json) AS l(number integer, epoch bigint)",
     "for_update": "FOR UPDATE",
     "for_share": "FOR SHARE OF p",
@@ -25,7 +26,7 @@ _SQLITE: Final = {
     "now": f"{_SQLITE_TIME})",
     "json": "{0}",
     "later": f"{_SQLITE_TIME}, {{0}} || ' seconds')",
-    "integers": "SELECT value FROM json_each({0})",
+    "in": "IN (SELECT value FROM json_each({0}))",
     "leases": (
         "(SELECT json_extract(value, '$.number') AS number, "
         "json_extract(value, '$.epoch') AS epoch FROM json_each({0})) AS l"
@@ -44,8 +45,8 @@ def sql(template: str, *, postgres: bool) -> str:
 
     Args:
         template: SQL with these placeholders: ``{now}``, the database's clock; ``{later $n}``, so
-            many seconds after now; ``{json $n}``, JSON given as text; ``{integers $n}``, the
-            numbers of a JSON array; ``{leases $n}``, a JSON array of objects as table
+            many seconds after now; ``{json $n}``, JSON given as text; ``{in $n}``, one of
+            the integers of a JSON array; ``{leases $n}``, a JSON array of objects as table
             ``l(number, epoch)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
             ``{skip_locked}``, where rows have locks.
         postgres: For PostgreSQL; otherwise for SQLite.

@@ -101,9 +101,7 @@ class SQLAlchemyOutboxStorage(IOutboxStorage):
     ) -> int:
         if not leases or not sequences:
             return 0
-        return await self._execute(
-            statements.MARK_PUBLISHED, _leases(leases), json.dumps(list(sequences))
-        )
+        return await self._mark(statements.MARK_PUBLISHED, leases, json.dumps(list(sequences)))
 
     async def mark_failed(
         self,
@@ -114,11 +112,10 @@ class SQLAlchemyOutboxStorage(IOutboxStorage):
         retry_in: float | None,
     ) -> bool:
         seconds = None if retry_in is None else float(retry_in)
-        return bool(
-            await self._execute(
-                statements.MARK_FAILED, _leases(leases), sequence, _storable(error), seconds
-            )
+        noted = await self._mark(
+            statements.MARK_FAILED, leases, sequence, _storable(error), seconds
         )
+        return noted > 0
 
     async def list_parked(self, *, limit: int = 100) -> list[PendingMessage]:
         async with reading(self._database) as connection:
@@ -138,6 +135,10 @@ class SQLAlchemyOutboxStorage(IOutboxStorage):
 
     async def purge_published(self, before: datetime, *, limit: int = 10_000) -> int:
         return await self._execute(statements.PURGE_PUBLISHED, before, limit)
+
+    async def _mark(self, template: str, leases: Collection[OutboxPartition], *args: object) -> int:
+        async with single_statement(self._database) as connection:
+            return len(await connection.fetch(self._sql(template), _leases(leases), *args))
 
     async def _execute(self, template: str, *args: object) -> int:
         async with single_statement(self._database) as connection:
