@@ -197,14 +197,18 @@ class LockingConformance(Conformance):
         assert await subject.release(_WRITE, await waiters[3])
         assert await subject.get_active_locks() == []
 
+    @pytest.mark.parametrize("is_released_first", [True, False])
     async def test_waiters_cancelled_while_the_lock_is_handed_over_do_not_keep_it(
-        self, subject: ILockStrategy
+        self, subject: ILockStrategy, *, is_released_first: bool
     ) -> None:
         token = await subject.acquire(_WRITE, timeout=_LONG)
         waiter = asyncio.create_task(subject.acquire(_WRITE, timeout=_LONG))
         await asyncio.sleep(0.01)
-        await subject.release(_WRITE, token)
+        if is_released_first:
+            await subject.release(_WRITE, token)
         waiter.cancel()
+        if not is_released_first:
+            assert await subject.release(_WRITE, token)
         outcome = (await asyncio.gather(waiter, return_exceptions=True))[0]
         if isinstance(outcome, str):
             await subject.release(_WRITE, outcome)
