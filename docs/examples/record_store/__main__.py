@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from cqrs_ddd_core import CQRSDDDError
@@ -45,6 +46,8 @@ def main() -> int:
 async def _run(options: Options) -> None:
     console = Console(highlight=False, soft_wrap=True)
     log = PurchaseLog(options.input)
+    database = make_url(options.database_url).render_as_string(hide_password=True)
+    console.print(f"Taking {options.input} into {database}", markup=False)
     async with open_store(options.database_url) as mediator:
         await _take_in(log, mediator, options, console)
         await _report(mediator, options, console)
@@ -65,16 +68,16 @@ async def _take_in(
     rate = summary.lines / seconds
     console.print(f"{summary.lines:,} lines in {seconds:.1f} s, {rate:,.0f} a second: {summary}")
     if summary.rejected:
-        console.print(f"The rejected lines are in {options.rejects}")
+        console.print(f"The rejected lines are in {options.rejects}", markup=False)
 
 
 async def _report(mediator: Mediator, options: Options, console: Console) -> None:
     months = await mediator.ask(GetRevenueByMonth())
-    console.print(top_customer_table(await mediator.ask(GetTopCustomers())))
-    console.print(month_table(months))
+    console.print("", top_customer_table(await mediator.ask(GetTopCustomers())))
+    console.print("", month_table(months))
     options.chart.parent.mkdir(parents=True, exist_ok=True)
     options.chart.write_text(revenue_chart(months), encoding="utf-8")
-    console.print(f"The same as a picture: {options.chart}")
+    console.print(f"The same as a picture: {options.chart}\n")
     print(await mediator.ask(GetTotals()))
 
 

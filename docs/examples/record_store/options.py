@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from argparse import (
+    ArgumentDefaultsHelpFormatter,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+)
 from pathlib import Path
 
 __all__ = ["Options", "parse_options"]
@@ -42,6 +47,14 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         "--chart", type=Path, default=_OUTPUT / "revenue.svg", help="file for revenue by month"
     )
     parser.add_argument(
-        "--every", type=int, default=1000, help="lines per progress report without a terminal"
+        "--every", type=_positive, default=1000, help="lines per report, without a terminal"
     )
     return parser.parse_args(arguments, namespace=Options())
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        msg = f"{number} is not a positive number"
+        raise ArgumentTypeError(msg)
+    return number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -58,6 +59,22 @@ def test_faulty_lines_are_reported_and_the_others_processed(program: Program) ->
     assert found[3]["reason"].startswith("not UTF-8 text")
     assert found[3]["text"] == r"00004,0001,1997-08-02,1,caf\xe9"
     assert found[4]["reason"] == "1997-01-17 is before customer 00004 joined on 1997-01-18"
+
+
+def test_two_runs_at_once_share_the_work(program: Program) -> None:
+    header, *lines = SAMPLE.read_bytes().splitlines(keepends=True)
+    empty, log = program.folder / "empty.csv", program.folder / "log.csv"
+    empty.write_bytes(header)
+    log.write_bytes(b"".join([header, *lines[:400]]))
+    program.run("--input", str(empty))
+
+    with program.start("--input", str(log)) as other:
+        mine = program.run("--input", str(log))
+        output, _ = other.communicate()
+
+    assert last_line(mine) == output.splitlines()[-1]
+    recorded = [int(n) for n in re.findall(r"(\d+) recorded", mine.stdout + output)]
+    assert sum(recorded) == 400
 
 
 def test_a_run_that_rejects_everything_still_reports(sqlite_program: Program) -> None:
