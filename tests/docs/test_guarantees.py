@@ -1,0 +1,80 @@
+"""A guarantee that names a test which does not exist is no guarantee."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from cqrs_ddd_core import testing
+from tools.uv import ROOT
+
+PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+DATABASES = ("memory", "SQLite", "PostgreSQL")
+NODE = re.compile(r"`([\w./-]+\.py)::(\w+)`")
+SUITE = re.compile(r"`(\w+Conformance)`")
+SUITE_TEST = re.compile(r"`(\w+Conformance)::(test_\w+)`")
+YES = "✓"
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of every row of every table."""
+    for line in text.splitlines():
+        if line.startswith("| "):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+CELLS = list(rows(PAGE))
+SUITES = {match[1]: cells[1:] for cells in CELLS if (match := SUITE.fullmatch(cells[0]))}
+SUITE_TESTS = [match.groups() for cells in CELLS if (match := SUITE_TEST.fullmatch(cells[0]))]
+NODES = sorted({node for cells in CELLS for cell in cells[1:] for node in NODE.findall(cell)})
+
+
+def definitions(file: str) -> dict[str, ast.stmt]:
+    """The classes and functions of a file of tests, by name."""
+    body = ast.parse((ROOT / file).read_text(encoding="utf-8")).body
+    return {item.name: item for item in body if isinstance(item, ast.ClassDef | AnyFunction)}
+
+
+AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@pytest.mark.parametrize("file, name", NODES)
+def test_a_test_that_a_guarantee_names_exists(file: str, name: str) -> None:
+    assert name in definitions(file)
+
+
+@pytest.mark.parametrize("suite, name", SUITE_TESTS)
+def test_a_suite_has_the_test_that_a_guarantee_names(suite: str, name: str) -> None:
+    assert callable(getattr(getattr(testing, suite), name))
+    assert suite in SUITES
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_each_database_runs_the_suite(suite: str) -> None:
+    for cell in SUITES[suite]:
+        [(file, name)] = NODE.findall(cell)
+        found = definitions(file)[name]
+        assert isinstance(found, ast.ClassDef)
+        assert [ast.unparse(base) for base in found.bases] == [suite]
+    assert len(SUITES[suite]) == len(DATABASES)
+
+
+def test_each_guarantee_is_delivered_or_said_not_to_be() -> None:
+    delivered = set(re.findall(r"^## (G\d+)\b", PAGE, re.MULTILINE))
+    not_yet = set(re.findall(r"^\| (G\d+) \|", PAGE, re.MULTILINE))
+    assert delivered | not_yet == {f"G{number}" for number in range(1, 14)}
+    assert delivered & not_yet == set()
+
+
+@pytest.mark.parametrize("section", PAGE.split("\n## ")[1:-1], ids=lambda text: text[:3].strip())
+def test_a_delivered_guarantee_is_proven_on_each_database(section: str) -> None:
+    tests = list(rows(section))[1:]
+    unproven = {
+        database
+        for number, database in enumerate(DATABASES, 1)
+        if not any(YES in cells[number] or NODE.search(cells[number]) for cells in tests)
+    }
+    assert unproven == ({"memory"} if "Memory has no schema" in section else set())
