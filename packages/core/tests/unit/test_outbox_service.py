@@ -155,6 +155,17 @@ async def test_a_failed_message_is_not_overtaken_in_its_stream(relay: Relay) -> 
     assert relay.publisher.published == [stream[0], *other, *stream[1:]]
 
 
+async def test_a_failure_is_noted_for_the_message_that_failed_only(
+    relay: Relay, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = [new_message("poison") for _ in range(3)]
+    await relay.storage.save_messages(messages)
+    relay.publisher.refuses = _refuse_poison
+    assert await relay.service.process_batch() == 3
+    [record] = caplog.records
+    assert str(messages[0].message_id) in record.getMessage()
+
+
 async def test_messages_behind_a_parked_one_have_their_attempts_left(relay: Relay) -> None:
     first, second = new_message("poison"), new_message("poison")
     await relay.storage.save_messages([first, second])

@@ -186,6 +186,14 @@ class LockingConformance(Conformance):
         assert await subject.release(_WRITE, await patient)
         assert await subject.get_active_locks() == []
 
+    async def test_a_writer_that_gave_up_keeps_no_reader_out(self, subject: ILockStrategy) -> None:
+        first = await subject.acquire(_READ, timeout=_LONG)
+        with pytest.raises(LockAcquisitionError):
+            await subject.acquire(_WRITE, timeout=_SHORT)
+        second = await subject.acquire(_READ, timeout=_LONG)
+        assert await subject.release(_READ, first)
+        assert await subject.release(_READ, second)
+
     async def test_a_cancelled_waiter_never_gets_the_lock(self, subject: ILockStrategy) -> None:
         token = await subject.acquire(_WRITE, timeout=_LONG)
         waiters = [asyncio.create_task(subject.acquire(_WRITE, timeout=_LONG)) for _ in range(4)]
