@@ -17,7 +17,7 @@ from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, TransientPersistenceError
 from cqrs_ddd_core.primitives.id_generator import new_id
 from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
-from cqrs_ddd_core.testing.samples import SampleOrder, new_events, new_stream, place_order
+from cqrs_ddd_core.testing.samples import SampleOrder, new_events, new_order, new_stream
 
 
 class ForeignUnitOfWork(UnitOfWork):
@@ -35,12 +35,12 @@ async def test_adapters_made_without_a_database_share_a_unit_of_work_made_withou
     stream = new_stream()
     async with rolled_back(InMemoryUnitOfWork):
         await store.append(stream, new_events(1))
-        await repository.save(place_order("o-1"))
+        await repository.save(new_order("o-1"))
     assert await store.get_stream_version(stream) == 0
     assert not await repository.exists("o-1")
     async with InMemoryUnitOfWork():
         await store.append(stream, new_events(1))
-        await repository.save(place_order("o-1"))
+        await repository.save(new_order("o-1"))
     assert await store.get_stream_version(stream) == 1
     assert await repository.exists("o-1")
 
@@ -100,7 +100,7 @@ async def test_two_units_of_work_that_wait_for_each_other_do_not_hang() -> None:
 async def test_a_race_of_read_and_write_shows_in_memory() -> None:
     """Two commands that read one version and write the next are not simply run one by one."""
     repository = InMemoryRepository(SampleOrder)
-    await repository.save(place_order("o-1"))
+    await repository.save(new_order("o-1"))
 
     async def change() -> None:
         async with InMemoryUnitOfWork():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     HandlerNotFoundError,
     InvariantViolationError,
+    UnitOfWorkError,
     UnsavedChangesError,
 )
 from cqrs_ddd_core.primitives.result import Result
@@ -203,6 +205,44 @@ async def test_nested_commands_commit_or_vanish_together(bank: Bank) -> None:
         await bank.mediator.send(Transfer(source="a", target="b"))
     assert len(bank.units) == 1
     assert not await bank.accounts.exists("a")
+
+
+async def test_a_nested_failure_that_is_swallowed_still_undoes_everything(bank: Bank) -> None:
+    @bank.registry.command_handler(Transfer)
+    async def transfer(command: Transfer) -> None:
+        await bank.mediator.send(Deposit(account=command.source, amount=1))
+        with contextlib.suppress(InvariantViolationError):
+            await bank.mediator.send(Deposit(account=command.target, amount=-1))
+
+    with pytest.raises(UnitOfWorkError, match="Deposit failed inside this unit of work"):
+        await bank.mediator.send(Transfer(source="a", target="b"))
+    assert not await bank.accounts.exists("a")
+
+
+async def test_a_nested_failed_result_undoes_everything(bank: Bank) -> None:
+    @bank.registry.command_handler(Try)
+    async def handle(command: Try) -> Result[int]:
+        await bank.deposit(Deposit(account="a", amount=command.amount))
+        return Result.failure("changed my mind")
+
+    @bank.registry.command_handler(Transfer)
+    async def transfer(_command: Transfer) -> None:
+        assert not (await bank.mediator.send(Try(amount=1))).success
+
+    with pytest.raises(UnitOfWorkError, match="Try failed"):
+        await bank.mediator.send(Transfer(source="a", target="b"))
+    assert not await bank.accounts.exists("a")
+
+
+async def test_events_of_a_command_sent_in_a_hand_opened_unit_of_work_are_recorded(
+    bank: Bank,
+) -> None:
+    async with InMemoryUnitOfWork(bank.database):
+        await bank.mediator.send(Deposit(account="a", amount=1))
+        await bank.mediator.send(Deposit(account="a", amount=2))
+        assert await bank.stored() == []
+    assert [event.version for event in await bank.stored()] == [1, 2]
+    assert len(await bank.queued()) == 2
 
 
 async def test_a_nested_commands_events_come_after_its_parents_earlier_ones(bank: Bank) -> None:

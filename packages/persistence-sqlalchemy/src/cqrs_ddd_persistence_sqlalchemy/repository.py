@@ -11,7 +11,7 @@ from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.repository import IRepository
-from cqrs_ddd_core.ports.unit_of_work import get_current_uow
+from cqrs_ddd_core.ports.unit_of_work import hand_over_events, require_recording, track_loaded
 from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     EntityNotFoundError,
@@ -104,16 +104,18 @@ class SQLAlchemyRepository(IRepository[T]):
         return None if entity is None else _tracked(entity)
 
     async def save(self, entity: T) -> None:
+        require_recording(entity)
         write = self._storage.update if entity.version else self._storage.insert
         if not await write(_tenant_id(), entity):
             raise await self._conflict(entity)
         entity.set_version(entity.version + 1)
-        _hand_over_events(entity)
+        hand_over_events(entity)
 
     async def delete(self, entity: T) -> None:
+        require_recording(entity)
         if not await self._storage.delete(_tenant_id(), entity):
             raise await self._conflict(entity)
-        _hand_over_events(entity)
+        hand_over_events(entity)
 
     async def exists(self, entity_id: Any) -> bool:
         return await self._storage.find_version(_tenant_id(), entity_id) > 0
@@ -167,13 +169,5 @@ def _tenant_id() -> str:
 
 
 def _tracked(entity: T) -> T:
-    uow = get_current_uow()
-    if uow is not None:
-        uow.track(entity)
+    track_loaded(entity)
     return entity
-
-
-def _hand_over_events(entity: AggregateRoot[Any]) -> None:
-    uow = get_current_uow()
-    if uow is not None:
-        uow.save_events(entity)

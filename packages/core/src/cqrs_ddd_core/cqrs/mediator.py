@@ -21,15 +21,14 @@ from cqrs_ddd_core.ports.unit_of_work import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from cqrs_ddd_core.cqrs.command import Command, CommandResponse
     from cqrs_ddd_core.cqrs.registry import HandlerRegistry
-    from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.event_store import IEventStore
     from cqrs_ddd_core.ports.middleware import IMiddleware, NextHandler
     from cqrs_ddd_core.ports.outbox import IOutboxStorage
-    from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+    from cqrs_ddd_core.ports.unit_of_work import EventRecording, UnitOfWork, UnitOfWorkFactory
 
 __all__ = ["Mediator"]
 
@@ -152,13 +151,13 @@ class Mediator:
         async def execute(command: Command[Any]) -> CommandResponse[Any]:
             outer = current_scope()
             if outer is not None:
-                return _join(outer, await inside(command))
-            scope = UnitOfWorkScope(uow_factory)
+                return await _join(outer, inside, command, record)
+            scope = UnitOfWorkScope(uow_factory, record)
             token = enter_scope(scope)
             try:
                 response: CommandResponse[Any] = await inside(command)
                 if scope.uow is not None or response.events:
-                    await _complete(scope.open(), response, record)
+                    await _complete(scope.open(), response)
             except BaseException:
                 if scope.uow is not None:
                     await scope.uow.rollback()
@@ -189,22 +188,40 @@ class Mediator:
         return select_middlewares(self._middlewares, scope, message_type)
 
 
-def _join(scope: UnitOfWorkScope, response: CommandResponse[Any]) -> CommandResponse[Any]:
-    if response.events:
+async def _join(
+    scope: UnitOfWorkScope, inside: NextHandler, command: Command[Any], record: EventRecording
+) -> CommandResponse[Any]:
+    if scope.uow is not None:
+        # Opened by hand it has no recorder yet, and the command's events must not be lost.
+        scope.uow.record_with(record)
+    try:
+        response: CommandResponse[Any] = await inside(command)
+    except Exception:
+        _doom(scope, command)
+        raise
+    if not response.success:
+        _doom(scope, command)
+    elif response.events:
         scope.open().add_events(response.events)
     return response
 
 
-async def _complete(
-    uow: UnitOfWork,
-    response: CommandResponse[Any],
-    record: Callable[[UnitOfWork], Awaitable[list[DomainEvent]]],
-) -> None:
+def _doom(scope: UnitOfWorkScope, command: Command[Any]) -> None:
+    """Keep what a failed command has written from being committed by one who ignores that."""
+    if scope.uow is not None:
+        scope.uow.refuse_commit(
+            f"{command.command_type} failed inside this unit of work, and what it had changed can "
+            "only be undone together with everything else: let its error pass, or send it from "
+            "outside"
+        )
+
+
+async def _complete(uow: UnitOfWork, response: CommandResponse[Any]) -> None:
     if not response.success:
         await uow.rollback()
         return
     if response.events:
         uow.add_events(response.events)
-    response.events = await record(uow)
     await uow.commit()
+    response.events = uow.recorded_events
     response.position = uow.position

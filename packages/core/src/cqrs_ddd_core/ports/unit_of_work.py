@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.domain.events import enrich_event
-from cqrs_ddd_core.primitives.exceptions import UnitOfWorkError, UnsavedChangesError
+from cqrs_ddd_core.primitives.exceptions import (
+    UnitOfWorkError,
+    UnrecordedEventsError,
+    UnsavedChangesError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from types import TracebackType
 
     from cqrs_ddd_core.domain.aggregate import RaisedEvent
     from cqrs_ddd_core.domain.events import DomainEvent
 
 __all__ = [
+    "EventRecording",
     "EventSource",
     "UnitOfWork",
     "UnitOfWorkFactory",
@@ -29,7 +34,10 @@ __all__ = [
     "current_scope",
     "enter_scope",
     "get_current_uow",
+    "hand_over_events",
     "leave_scope",
+    "require_recording",
+    "track_loaded",
 ]
 
 logger = logging.getLogger(__name__)
@@ -77,6 +85,9 @@ class UnitOfWork(ABC):
         self._raised: list[RaisedEvent] = []
         self._seen: set[object] = set()
         self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
+        self._recorder: EventRecording | None = None
+        self._recorded: Sequence[DomainEvent] = ()
+        self._doom: str | None = None
         self._on_commit: list[Callable[[], Awaitable[None]]] = []
         self._position: int | None = None
         self._token: Token[UnitOfWorkScope | None] | None = None
@@ -99,6 +110,23 @@ class UnitOfWork(ABC):
     def before_commit(self, hook: Callable[[UnitOfWork], Awaitable[None]]) -> None:
         """Run a hook inside the transaction just before it commits; its exception rolls back."""
         self._before_commit.append(hook)
+
+    def record_with(self, recorder: EventRecording) -> None:
+        """Let a recorder take the events as the last step before the commit; the first one stays.
+
+        The mediator gives its own; without one, events are refused at the commit.
+        """
+        if self._recorder is None:
+            self._recorder = recorder
+
+    @property
+    def recorded_events(self) -> Sequence[DomainEvent]:
+        """The events that were recorded, once it has committed."""
+        return self._recorded
+
+    def refuse_commit(self, reason: str) -> None:
+        """Let it only roll back from now on, because part of its work failed."""
+        self._doom = self._doom or reason
 
     def on_commit(self, hook: Callable[[], Awaitable[None]]) -> None:
         """Run a hook after the commit, in the order they were added.
@@ -151,7 +179,7 @@ class UnitOfWork(ABC):
 
     async def __aenter__(self) -> Self:
         self.begin()
-        self._token = _current.set(UnitOfWorkScope(type(self), self))
+        self._token = _current.set(UnitOfWorkScope(type(self), uow=self))
         return self
 
     async def __aexit__(
@@ -174,6 +202,8 @@ class UnitOfWork(ABC):
 
         Raises:
             UnsavedChangesError: An aggregate raised events after it was last saved.
+            UnrecordedEventsError: There are events and nobody who records them.
+            UnitOfWorkError: Part of the work failed, so that it can only be rolled back.
             OptimisticConcurrencyError: Another writer was faster.
         """
         self.ensure_active()
@@ -197,9 +227,7 @@ class UnitOfWork(ABC):
 
     async def _finish(self) -> None:
         try:
-            for hook in self._before_commit:
-                await hook(self)
-            self._refuse_unsaved_events()
+            await self._prepare()
             await self._commit()
         except BaseException:
             await self.rollback()
@@ -207,6 +235,17 @@ class UnitOfWork(ABC):
         self._state = UnitOfWorkState.COMMITTED
         for source in self._sources.values():
             source.mark_events_as_committed()
+
+    async def _prepare(self) -> None:
+        for hook in self._before_commit:
+            await hook(self)
+        if self._recorder is not None:
+            self._recorded = await self._recorder(self)
+        if self._doom is not None:
+            raise UnitOfWorkError(self._doom)
+        self._refuse_unsaved_events()
+        if self._raised:
+            raise UnrecordedEventsError([event.event_type for _, event in self._raised])
 
     def _refuse_unsaved_events(self) -> None:
         for source in self._sources.values():
@@ -241,13 +280,20 @@ class UnitOfWorkScope:
 
     Args:
         factory: Called at most once, when somebody asks for the unit of work.
+        recorder: Takes the events of the unit of work that is made.
         uow: An active unit of work; the factory is not needed then.
     """
 
-    __slots__ = ("_factory", "owner", "uow")
+    __slots__ = ("_factory", "_recorder", "owner", "uow")
 
-    def __init__(self, factory: UnitOfWorkFactory, uow: UnitOfWork | None = None) -> None:
+    def __init__(
+        self,
+        factory: UnitOfWorkFactory,
+        recorder: EventRecording | None = None,
+        uow: UnitOfWork | None = None,
+    ) -> None:
         self._factory = factory
+        self._recorder = recorder
         self.owner = asyncio.current_task()
         self.uow = uow
 
@@ -256,6 +302,8 @@ class UnitOfWorkScope:
         if self.uow is None:
             self.uow = self._factory()
             self.uow.begin()
+            if self._recorder is not None:
+                self.uow.record_with(self._recorder)
         return self.uow
 
 
@@ -274,6 +322,8 @@ def current_scope() -> UnitOfWorkScope | None:
 
 #: Makes a new unit of work for each root command.
 UnitOfWorkFactory: TypeAlias = "Callable[[], UnitOfWork]"
+#: Takes the events of a unit of work, puts them where they belong and returns them.
+EventRecording: TypeAlias = "Callable[[UnitOfWork], Awaitable[Sequence[DomainEvent]]]"
 
 
 def _raise_order(raised: RaisedEvent) -> int:
@@ -288,3 +338,27 @@ def get_current_uow() -> UnitOfWork | None:
     """
     scope = current_scope()
     return None if scope is None else scope.open()
+
+
+def require_recording(aggregate: EventSource) -> None:
+    """Refuse to save events outside any unit of work; for repositories, before they write.
+
+    Raises:
+        UnrecordedEventsError: The aggregate raised events, and nobody would record them.
+    """
+    if current_scope() is None and (raised := aggregate.raised_events()):
+        raise UnrecordedEventsError([event.event_type for _, event in raised])
+
+
+def track_loaded(aggregate: EventSource) -> None:
+    """Tell the current unit of work, if there is one, of a loaded aggregate; for repositories."""
+    uow = get_current_uow()
+    if uow is not None:
+        uow.track(aggregate)
+
+
+def hand_over_events(aggregate: EventSource) -> None:
+    """Give the events of a saved aggregate to the current unit of work; for repositories."""
+    uow = get_current_uow()
+    if uow is not None:
+        uow.save_events(aggregate)

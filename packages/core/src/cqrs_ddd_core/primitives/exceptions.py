@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "BrokerUnavailableError",
@@ -45,6 +45,7 @@ __all__ = [
     "UnknownFieldError",
     "UnknownMessageTypeError",
     "UnknownOperatorError",
+    "UnrecordedEventsError",
     "UnsavedChangesError",
     "ValidationError",
 ]
@@ -185,6 +186,18 @@ class PublisherNotFoundError(HandlerError):
 
 class UnitOfWorkError(CQRSDDDError):
     """A unit of work was used outside its life or against its rules."""
+
+
+class UnrecordedEventsError(UnitOfWorkError):
+    """Events were raised where nobody records them; committing would lose them."""
+
+    def __init__(self, event_types: Sequence[str]) -> None:
+        super().__init__(
+            f"nobody records {', '.join(event_types)}: save the aggregate in a command sent "
+            "through a mediator, or in a unit of work with record_with(EventRecorder(...).record); "
+            "take_events() gives them up"
+        )
+        self.event_types = tuple(event_types)
 
 
 class UnsavedChangesError(UnitOfWorkError):

@@ -20,6 +20,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     EntityNotFoundError,
     OptimisticConcurrencyError,
     UnknownFieldError,
+    UnrecordedEventsError,
     UnsavedChangesError,
 )
 from cqrs_ddd_core.testing.conformance import Conformance, elsewhere, rolled_back
@@ -29,6 +30,7 @@ from cqrs_ddd_core.testing.samples import (
     OrderLine,
     OrderStatus,
     SampleOrder,
+    new_order,
     place_order,
 )
 
@@ -63,7 +65,7 @@ class RepositoryConformance(Conformance):
     async def test_an_aggregate_comes_back_whole(
         self, repository: IRepository[SampleOrder]
     ) -> None:
-        order = place_order(total="1234567890.10", note="", coupon=AWKWARD_TEXT)
+        order = new_order(total="1234567890.10", note="", coupon=AWKWARD_TEXT)
         await repository.save(order)
         found = await repository.get(order.id)
         assert found.model_dump() == order.model_dump()
@@ -78,7 +80,7 @@ class RepositoryConformance(Conformance):
         assert found.get_uncommitted_events() == []
 
     async def test_an_id_may_be_any_text(self, repository: IRepository[SampleOrder]) -> None:
-        order = place_order(AWKWARD_TEXT)
+        order = new_order(AWKWARD_TEXT)
         await repository.save(order)
         assert (await repository.get(AWKWARD_TEXT)).id == AWKWARD_TEXT
 
@@ -90,7 +92,7 @@ class RepositoryConformance(Conformance):
         assert missing.value.entity_id == "nobody"
 
     async def test_a_saved_aggregate_exists(self, repository: IRepository[SampleOrder]) -> None:
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         assert await repository.exists(order.id)
 
@@ -98,7 +100,7 @@ class RepositoryConformance(Conformance):
         self, repository: IRepository[SampleOrder]
     ) -> None:
         """C-15."""
-        order = place_order(note="first")
+        order = new_order(note="first")
         await repository.save(order)
         order.note = "second"
         order.lines.clear()
@@ -116,19 +118,19 @@ class RepositoryConformance(Conformance):
         self, repository: IRepository[SampleOrder]
     ) -> None:
         """M-4: what was loaded can be saved again and again."""
-        order = place_order()
+        order = new_order()
         assert order.version == 0
         await repository.save(order)
         assert order.version == 1
         loaded = await repository.get(order.id)
         assert loaded.version == 1
         for version in (2, 3):
-            loaded.ship(f"parcel {version}")
+            loaded.note = f"change {version}"
             await repository.save(loaded)
             assert loaded.version == (await repository.get(order.id)).version == version
 
     async def test_a_stale_save_is_refused(self, repository: IRepository[SampleOrder]) -> None:
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         one, two = await repository.get(order.id), await repository.get(order.id)
         one.note, two.note = "one", "two"
@@ -141,16 +143,16 @@ class RepositoryConformance(Conformance):
     async def test_a_second_new_aggregate_with_one_id_is_refused(
         self, repository: IRepository[SampleOrder]
     ) -> None:
-        await repository.save(place_order("o-1", note="first"))
+        await repository.save(new_order("o-1", note="first"))
         with pytest.raises(OptimisticConcurrencyError):
-            await repository.save(place_order("o-1", note="second"))
+            await repository.save(new_order("o-1", note="second"))
         assert (await repository.get("o-1")).note == "first"
 
     async def test_of_many_saves_of_one_version_one_wins(
         self, repository: IRepository[SampleOrder]
     ) -> None:
         """S-15."""
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         copies = [await repository.get(order.id) for _ in range(16)]
         for number, copy in enumerate(copies):
@@ -168,13 +170,13 @@ class RepositoryConformance(Conformance):
         self, repository: IRepository[SampleOrder]
     ) -> None:
         outcomes = await asyncio.gather(
-            *(repository.save(place_order("o-1")) for _ in range(8)), return_exceptions=True
+            *(repository.save(new_order("o-1")) for _ in range(8)), return_exceptions=True
         )
         assert outcomes.count(None) == 1
         assert sum(isinstance(o, OptimisticConcurrencyError) for o in outcomes) == 7
 
     async def test_concurrent_commands_lose_no_update(self, subject: RepositorySubject) -> None:
-        order = place_order(total="0")
+        order = new_order(total="0")
         await subject.repository.save(order)
 
         async def add_one() -> None:
@@ -196,7 +198,7 @@ class RepositoryConformance(Conformance):
     # -- deletion -----------------------------------------------------------------------------
 
     async def test_a_deleted_aggregate_is_gone(self, repository: IRepository[SampleOrder]) -> None:
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         await repository.delete(order)
         assert await repository.get_by_id(order.id) is None
@@ -204,7 +206,7 @@ class RepositoryConformance(Conformance):
         assert await repository.count() == 0
 
     async def test_a_stale_deletion_is_refused(self, repository: IRepository[SampleOrder]) -> None:
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         stale = await repository.get(order.id)
         await repository.save(order)
@@ -213,19 +215,19 @@ class RepositoryConformance(Conformance):
         assert await repository.exists(order.id)
 
     async def test_a_deletion_happens_once(self, repository: IRepository[SampleOrder]) -> None:
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         other = await repository.get(order.id)
         await repository.delete(order)
         with pytest.raises(OptimisticConcurrencyError):
             await repository.delete(other)
         with pytest.raises(OptimisticConcurrencyError):
-            await repository.delete(place_order())
+            await repository.delete(new_order())
 
     async def test_a_deleted_aggregate_cannot_be_saved_by_who_loaded_it_before(
         self, repository: IRepository[SampleOrder]
     ) -> None:
-        order = place_order()
+        order = new_order()
         await repository.save(order)
         loaded = await repository.get(order.id)
         await repository.delete(order)
@@ -236,10 +238,10 @@ class RepositoryConformance(Conformance):
     async def test_a_deleted_id_can_be_used_for_a_new_aggregate(
         self, repository: IRepository[SampleOrder]
     ) -> None:
-        order = place_order("o-1", note="old")
+        order = new_order("o-1", note="old")
         await repository.save(order)
         await repository.delete(order)
-        await repository.save(place_order("o-1", note="new"))
+        await repository.save(new_order("o-1", note="new"))
         found = await repository.get("o-1")
         assert (found.note, found.version) == ("new", 1)
 
@@ -301,7 +303,7 @@ class RepositoryConformance(Conformance):
         self, repository: IRepository[SampleOrder]
     ) -> None:
         for number in range(11):
-            await repository.save(place_order(f"o-{number:02}", total=str(number % 3)))
+            await repository.save(new_order(f"o-{number:02}", total=str(number % 3)))
         options = QueryOptions().with_ordering("total", desc=True).with_pagination(limit=4)
         found: list[str] = []
         while page := await repository.search(options):
@@ -313,14 +315,14 @@ class RepositoryConformance(Conformance):
 
     async def test_an_unknown_field_is_refused(self, repository: IRepository[SampleOrder]) -> None:
         """S-24."""
-        await repository.save(place_order())
+        await repository.save(new_order())
         for criteria in (field("price") == 1, QueryOptions().with_ordering("price")):
             with pytest.raises(UnknownFieldError):
                 await repository.search(criteria)
 
     async def test_many_are_streamed_in_batches(self, repository: IRepository[SampleOrder]) -> None:
         for number in range(25):
-            await repository.save(place_order(f"o-{number:02}"))
+            await repository.save(new_order(f"o-{number:02}"))
         streamed = [order async for order in repository.stream(batch_size=10)]
         assert _ids(streamed) == [f"o-{number:02}" for number in range(25)]
 
@@ -328,7 +330,7 @@ class RepositoryConformance(Conformance):
 
     async def test_a_unit_of_work_sees_what_it_wrote(self, subject: RepositorySubject) -> None:
         repository = subject.repository
-        kept, dropped, new = place_order("a"), place_order("b"), place_order("c")
+        kept, dropped, new = new_order("a"), new_order("b"), new_order("c")
         await repository.save(kept)
         await repository.save(dropped)
         async with subject.unit_of_work():
@@ -347,12 +349,12 @@ class RepositoryConformance(Conformance):
 
     @pytest.mark.needs("concurrent_transactions")
     async def test_others_see_a_save_after_its_commit(self, subject: RepositorySubject) -> None:
-        repository, order = subject.repository, place_order("a", note="old")
+        repository, order = subject.repository, new_order("a", note="old")
         await repository.save(order)
         async with subject.unit_of_work():
             order.note = "new"
             await repository.save(order)
-            await repository.save(place_order("b"))
+            await repository.save(new_order("b"))
             assert (await elsewhere(repository.get("a"))).note == "old"
             assert await elsewhere(repository.count()) == 1
         assert (await repository.get("a")).note == "new"
@@ -360,14 +362,14 @@ class RepositoryConformance(Conformance):
     async def test_a_rollback_undoes_saves_and_deletions(self, subject: RepositorySubject) -> None:
         """C-15."""
         repository = subject.repository
-        await repository.save(place_order("a", note="old"))
-        await repository.save(place_order("b"))
+        await repository.save(new_order("a", note="old"))
+        await repository.save(new_order("b"))
         async with rolled_back(subject.unit_of_work):
             loaded = await repository.get("a")
             loaded.note = "new"
             await repository.save(loaded)
             await repository.delete(await repository.get("b"))
-            await repository.save(place_order("c"))
+            await repository.save(new_order("c"))
         found = await repository.search()
         assert [(o.id, o.note, o.version) for o in found] == [("a", "old", 1), ("b", "", 1)]
 
@@ -376,11 +378,11 @@ class RepositoryConformance(Conformance):
     ) -> None:
         """S-16."""
         repository = subject.repository
-        await repository.save(place_order("a"))
+        await repository.save(new_order("a"))
         async with subject.unit_of_work():
             with pytest.raises(OptimisticConcurrencyError):
-                await repository.save(place_order("a"))
-            await repository.save(place_order("b"))
+                await repository.save(new_order("a"))
+            await repository.save(new_order("b"))
         assert _ids(await repository.search()) == ["a", "b"]
 
     # -- events -------------------------------------------------------------------------------
@@ -401,7 +403,7 @@ class RepositoryConformance(Conformance):
     async def test_deleting_hands_the_events_to_the_unit_of_work(
         self, subject: RepositorySubject
     ) -> None:
-        order = place_order()
+        order = new_order()
         await subject.repository.save(order)
         async with subject.unit_of_work() as uow:
             loaded = await subject.repository.get(order.id)
@@ -409,16 +411,27 @@ class RepositoryConformance(Conformance):
             await subject.repository.delete(loaded)
             assert [event.event_type for event in uow.take_events()] == ["SampleOrderShipped"]
 
+    async def test_events_are_not_saved_where_nobody_records_them(
+        self, subject: RepositorySubject
+    ) -> None:
+        order = place_order()
+        with pytest.raises(UnrecordedEventsError, match="SampleOrderPlaced"):
+            await subject.repository.save(order)
+        with pytest.raises(UnrecordedEventsError, match="SampleOrderPlaced"):
+            async with subject.unit_of_work():
+                await subject.repository.save(order)
+        assert not await subject.repository.exists(order.id)
+
     @pytest.mark.parametrize("load", ["get", "search", "stream"])
     async def test_events_of_a_loaded_aggregate_that_is_not_saved_refuse_the_commit(
         self, subject: RepositorySubject, load: str
     ) -> None:
         repository = subject.repository
-        await repository.save(place_order("o-1"))
+        await repository.save(new_order("o-1"))
 
         async def forget_to_save() -> None:
             async with subject.unit_of_work():
-                await repository.save(place_order("o-2"))
+                await repository.save(new_order("o-2"))
                 (await _load(repository, load)).ship("p-1")
 
         with pytest.raises(UnsavedChangesError):
@@ -433,7 +446,7 @@ class RepositoryConformance(Conformance):
         """C-13."""
         for tenant in ("", "a", "b"):
             with message_context(tenant_id=tenant):
-                await repository.save(place_order("o-1", note=tenant))
+                await repository.save(new_order("o-1", note=tenant))
         with message_context(tenant_id="a"):
             await repository.delete(await repository.get("o-1"))
             assert await repository.count() == 0
@@ -450,7 +463,7 @@ async def _save_samples(repository: IRepository[SampleOrder]) -> None:
     samples = [("b", "eve", "100.00"), ("a", "adam", "9.50"), ("d", "eve", "10.25")]
     for order_id, customer, total in [*samples, ("c", "adam", "9.5")]:
         place = "abcd".index(order_id)
-        order = place_order(
+        order = new_order(
             order_id,
             total,
             customer=customer,

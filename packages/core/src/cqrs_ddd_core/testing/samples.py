@@ -28,6 +28,7 @@ __all__ = [
     "new_event",
     "new_events",
     "new_message",
+    "new_order",
     "new_stream",
     "place_order",
 ]
@@ -96,8 +97,8 @@ class SampleOrder(AggregateRoot[str]):
         self.raise_event(SampleOrderShipped(parcel=parcel))
 
 
-def place_order(order_id: str | None = None, total: str = "12.50", **fields: object) -> SampleOrder:
-    """Return a new order that has raised its first event."""
+def new_order(order_id: str | None = None, total: str = "12.50", **fields: object) -> SampleOrder:
+    """Return a new order that has raised no event."""
     values: dict[str, object] = {
         "id": order_id or str(new_id()),
         "customer": AWKWARD_TEXT,
@@ -106,7 +107,12 @@ def place_order(order_id: str | None = None, total: str = "12.50", **fields: obj
         "reference": new_id(),
         **fields,
     }
-    order = SampleOrder.model_validate(values)
+    return SampleOrder.model_validate(values)
+
+
+def place_order(order_id: str | None = None, total: str = "12.50", **fields: object) -> SampleOrder:
+    """Return a new order that has raised its first event."""
+    order = new_order(order_id, total, **fields)
     order.place()
     return order
 

@@ -17,7 +17,11 @@ from cqrs_ddd_core.ports.unit_of_work import (
     UnitOfWorkState,
     get_current_uow,
 )
-from cqrs_ddd_core.primitives.exceptions import UnitOfWorkError, UnsavedChangesError
+from cqrs_ddd_core.primitives.exceptions import (
+    UnitOfWorkError,
+    UnrecordedEventsError,
+    UnsavedChangesError,
+)
 from cqrs_ddd_core.primitives.id_generator import new_id
 from cqrs_ddd_core.testing.cancellation import completes_despite_cancellation_at
 from cqrs_ddd_core.testing.conformance import Conformance, Veto, elsewhere, rolled_back
@@ -25,6 +29,8 @@ from cqrs_ddd_core.testing.samples import new_events, new_message, new_stream, p
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from cqrs_ddd_core.domain.events import DomainEvent
 
 __all__ = ["UnitOfWorkConformance", "UnitOfWorkSubject"]
 
@@ -285,7 +291,53 @@ class UnitOfWorkConformance(Conformance):
         assert len(order.get_uncommitted_events()) == 1
         async with unit_of_work() as uow:
             uow.save_events(order)
+            uow.take_events()
         assert order.get_uncommitted_events() == []
+
+    async def test_events_nobody_records_refuse_the_commit(
+        self, subject: UnitOfWorkSubject
+    ) -> None:
+        work, order = _Work(subject), place_order()
+        uow = subject.unit_of_work()
+        uow.add_events([event for _, event in order.raised_events()])
+        with pytest.raises(UnrecordedEventsError, match="SampleOrderPlaced"):
+            async with uow:
+                await work.write()
+        assert await work.traces() == _NOTHING
+        assert len(order.get_uncommitted_events()) == 1
+
+    async def test_the_first_recorder_takes_the_events_after_every_other_hook(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        late, taken = place_order(), list[str]()
+
+        async def add_late(uow: UnitOfWork) -> None:
+            uow.save_events(late)
+
+        async def record(uow: UnitOfWork) -> list[DomainEvent]:
+            events = uow.take_events()
+            taken.extend(event.event_type for event in events)
+            return events
+
+        async def never(_uow: UnitOfWork) -> list[DomainEvent]:
+            raise AssertionError
+
+        async with unit_of_work() as uow:
+            uow.record_with(record)
+            uow.record_with(never)
+            uow.before_commit(add_late)
+        assert taken == [event.event_type for event in uow.recorded_events] == ["SampleOrderPlaced"]
+
+    async def test_a_unit_of_work_that_must_not_commit_rolls_back_and_says_why(
+        self, subject: UnitOfWorkSubject
+    ) -> None:
+        work = _Work(subject)
+        uow = subject.unit_of_work()
+        uow.refuse_commit("half of it failed")
+        with pytest.raises(UnitOfWorkError, match="half of it failed"):
+            async with uow:
+                await work.write()
+        assert await work.traces() == _NOTHING
 
     # -- cancellation -------------------------------------------------------------------------
 

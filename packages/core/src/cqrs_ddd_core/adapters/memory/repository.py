@@ -15,7 +15,7 @@ from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.domain.specifications import field_kind
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.repository import IRepository
-from cqrs_ddd_core.ports.unit_of_work import get_current_uow
+from cqrs_ddd_core.ports.unit_of_work import hand_over_events, require_recording, track_loaded
 from cqrs_ddd_core.primitives.exceptions import EntityNotFoundError, OptimisticConcurrencyError
 
 if TYPE_CHECKING:
@@ -53,19 +53,21 @@ class InMemoryRepository(IRepository[T]):
         return None if stored is None else _load(stored)
 
     async def save(self, entity: T) -> None:
+        require_recording(entity)
         async with write_transaction(self._database) as transaction:
             self._check_version(entity, transaction)
             stored = _copy(entity)
             stored.set_version(entity.version + 1)
             self._table().put(entity.id, stored, transaction)
         entity.set_version(stored.version)
-        _hand_over_events(entity)
+        hand_over_events(entity)
 
     async def delete(self, entity: T) -> None:
+        require_recording(entity)
         async with write_transaction(self._database) as transaction:
             self._check_version(entity, transaction, must_exist=True)
             self._table().delete(entity.id, transaction)
-        _hand_over_events(entity)
+        hand_over_events(entity)
 
     async def exists(self, entity_id: Any) -> bool:
         return self._table().get(entity_id, self._transaction()) is not None
@@ -113,13 +115,5 @@ def _copy(entity: T) -> T:
 
 def _load(stored: T) -> T:
     entity = _copy(stored)
-    uow = get_current_uow()
-    if uow is not None:
-        uow.track(entity)
+    track_loaded(entity)
     return entity
-
-
-def _hand_over_events(entity: AggregateRoot[Any]) -> None:
-    uow = get_current_uow()
-    if uow is not None:
-        uow.save_events(entity)
