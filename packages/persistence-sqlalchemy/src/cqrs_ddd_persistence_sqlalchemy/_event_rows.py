@@ -18,9 +18,10 @@ INSERTED: Final = (
     "tenant_id, aggregate_type, aggregate_id, version, event_id, event_type, schema_version, "
     "payload, metadata, correlation_id, causation_id, occurred_at, recorded_at"
 )
-#: What a reader selects, in the order ``stored_events`` expects; ``{metadata}`` as text.
+#: What a reader selects, in the order ``stored_events`` expects; ``{metadata}`` as text, and
+#: ``{stream}`` two columns, which may be NULL where all events are of one stream.
 COLUMNS: Final = (
-    "position, aggregate_type, aggregate_id, version, event_id, event_type, schema_version, "
+    "position, {stream}, version, event_id, event_type, schema_version, "
     "payload, {metadata}, correlation_id, causation_id, occurred_at, recorded_at"
 )
 
@@ -29,12 +30,15 @@ _new_tuple: Final = tuple.__new__
 
 
 def stored_events(
-    rows: Iterable[Sequence[Any]], decode: Callable[[dict[str, Any]], None] | None = None
+    rows: Iterable[Sequence[Any]],
+    stream: StreamId | None,
+    decode: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[StoredEvent]:
     """Return the events of rows of ``COLUMNS``.
 
     Args:
         rows: What the driver fetched.
+        stream: Whose events all of them are; ``None`` when each row says it.
         decode: Turns the values of one row, in place, into ids and times where the driver does
             not do it.
     """
@@ -58,7 +62,7 @@ def stored_events(
             fields["occurred_at"],
             fields["recorded_at"],
         ) = row
-        fields["stream"] = _new_tuple(StreamId, (aggregate_type, aggregate_id))
+        fields["stream"] = stream or _new_tuple(StreamId, (aggregate_type, aggregate_id))
         fields["metadata"] = {} if metadata is None else from_json(metadata)
         if decode is not None:
             decode(fields)

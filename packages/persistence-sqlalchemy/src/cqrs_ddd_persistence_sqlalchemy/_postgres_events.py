@@ -115,9 +115,9 @@ class PostgresEvents:
         version, position = rows[0]
         return AppendResult(version, position)
 
-    def build(self, rows: Sequence[Any]) -> list[StoredEvent]:
-        """Return the events of fetched rows."""
-        return stored_events(rows)
+    def build(self, rows: Sequence[Any], stream: StreamId | None = None) -> list[StoredEvent]:
+        """Return the events of fetched rows, of one stream or each of its own."""
+        return stored_events(rows, stream)
 
     def any_of(self, argument: str, kind: str = "text") -> str:
         """Return the condition that a column is one of a list."""

@@ -65,9 +65,9 @@ class SQLiteEvents:
         rows = await connection.fetch(_INSERT, tenant_id, *stream, expected, batch)
         return AppendResult(*max(rows)) if rows else None
 
-    def build(self, rows: Sequence[Any]) -> list[StoredEvent]:
-        """Return the events of fetched rows."""
-        return stored_events(rows, _decode)
+    def build(self, rows: Sequence[Any], stream: StreamId | None = None) -> list[StoredEvent]:
+        """Return the events of fetched rows, of one stream or each of its own."""
+        return stored_events(rows, stream, _decode)
 
     def any_of(self, argument: str, kind: str = "text") -> str:  # noqa: ARG002 - SQLite has none
         """Return the condition that a column is one of a list."""

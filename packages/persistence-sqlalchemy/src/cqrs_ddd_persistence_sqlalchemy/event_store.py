@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLAlchemyEventStore"]
 
+#: Positions one statement of a page looks through at most.
+_WIDEST: Final = 100_000
 _LAST_VERSION: Final = 2**63 - 1
 _LATEST: Final = """
 SELECT position FROM cqrs_events WHERE tenant_id = $1 AND position <= $2
@@ -74,12 +76,19 @@ class SQLAlchemyEventStore(IEventStore):
         else:
             self._sql = SQLiteEvents()
             self._horizon = self._database.share(SQLiteHorizon)
-        columns = COLUMNS.format(metadata=self._sql.metadata_text)
-        select = f"SELECT {columns} FROM cqrs_events WHERE "  # noqa: S608 - constants only
         self._select_stream = (
-            f"{select} {OF_STREAM} AND version > $4 AND version <= $5 ORDER BY version"
+            f"{self._select('NULL, NULL')} {OF_STREAM} "
+            "AND version > $4 AND version <= $5 ORDER BY version"
         )
-        self._select_page = f"{select} position > $1 AND position <= $2 AND tenant_id = $3"
+        # IS TRUE keeps the planner from going by the index of the streams, which begins with the
+        # tenant: it would read all events of the tenant for every page.
+        self._select_page = (
+            f"{self._select('aggregate_type, aggregate_id')} (tenant_id = $1) IS TRUE"
+        )
+
+    def _select(self, stream: str) -> str:
+        columns = COLUMNS.format(stream=stream, metadata=self._sql.metadata_text)
+        return f"SELECT {columns} FROM cqrs_events WHERE"  # noqa: S608 - constants only
 
     @property
     def hole_age(self) -> float:
@@ -118,7 +127,7 @@ class SQLAlchemyEventStore(IEventStore):
             rows = await connection.fetch(
                 self._select_stream, tenant_id, *stream, after_version, until
             )
-        return self._sql.build(rows)
+        return self._sql.build(rows, stream)
 
     async def read_stream(
         self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
@@ -143,11 +152,11 @@ class SQLAlchemyEventStore(IEventStore):
             horizon = await self._settled()
             if horizon <= after_position:
                 return EventPage([], after_position, is_last=True)
-        events = await self._read_until(horizon, after_position, limit, event_filter)
-        if len(events) == limit:
-            return EventPage(events, events[-1].position, is_last=False)
+        events, position = await self._look_through(after_position, horizon, limit, event_filter)
+        if position < horizon:
+            return EventPage(events, position, is_last=False)
         is_last = is_fresh or await self._settled() <= horizon
-        return EventPage(events, horizon, is_last)
+        return EventPage(events, position, is_last)
 
     async def read_all(
         self,
@@ -170,16 +179,32 @@ class SQLAlchemyEventStore(IEventStore):
             rows = await connection.fetch(_LATEST, get_context().tenant_id, horizon)
         return rows[0][0] if rows else 0
 
-    async def _read_until(
-        self, horizon: int, after: int, limit: int, event_filter: EventFilter | None
-    ) -> list[StoredEvent]:
-        args: list[Any] = [after, horizon, get_context().tenant_id]
+    async def _look_through(
+        self, after: int, horizon: int, limit: int, event_filter: EventFilter | None
+    ) -> tuple[list[StoredEvent], int]:
+        """Return the next events that match, and how far was looked for them.
+
+        It goes by ranges of positions, so that no statement has to look through everything,
+        whatever plan the database makes of it; the ranges grow where nothing matches.
+        """
+        args: list[Any] = [get_context().tenant_id, limit]
         conditions = [] if event_filter is None else self._conditions(event_filter, args)
-        args.append(limit)
-        where = " AND ".join([self._select_page, *conditions])
+        select = " AND ".join([self._select_page, *conditions])
+        events: list[StoredEvent] = []
+        width = 2 * limit
         async with self._committed() as connection:
-            rows = await connection.fetch(f"{where} ORDER BY position LIMIT ${len(args)}", *args)
-        return self._sql.build(rows)
+            while not events and after < horizon:
+                until = min(after + width, horizon)
+                rows = await connection.fetch(
+                    f"{select} AND position > ${len(args) + 1} AND position <= ${len(args) + 2} "
+                    "ORDER BY position LIMIT $2",
+                    *args,
+                    after,
+                    until,
+                )
+                events = self._sql.build(rows)
+                after, width = until, min(width * 8, _WIDEST)
+        return events, events[-1].position if len(events) == limit else after
 
     def _conditions(self, wanted: EventFilter, args: list[Any]) -> list[str]:
         """Return the conditions of a filter and append their arguments."""
