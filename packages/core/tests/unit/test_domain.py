@@ -124,7 +124,7 @@ def test_value_objects_are_equal_by_value_and_cannot_change() -> None:
 
 def test_a_value_object_with_lists_and_dicts_is_hashable() -> None:
     """C-16: a value object that holds a list or dict could not be put into a set."""
-    baskets = {Basket(lines=[{"a": [1]}], tags=frozenset("x")), Basket(lines=[{"a": [1]}], tags=frozenset("x"))}
+    baskets = {Basket(lines=[{"a": [1]}], tags=frozenset("x")) for _ in range(2)}
     assert len(baskets) == 1
 
 
