@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum as PythonEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from types import UnionType
+from typing import TYPE_CHECKING, Any, NamedTuple, Union, get_args, get_origin
 
 from sqlalchemy import ARRAY, JSON, DateTime, Enum, Float, Integer, String, Uuid, null
 from sqlalchemy.types import TypeDecorator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["ColumnCodec", "codec_for", "is_json"]
+__all__ = ["ColumnCodec", "choices", "codec_for", "is_json"]
 
 
 class ColumnCodec(NamedTuple):
@@ -32,6 +33,12 @@ def is_json(type_: TypeEngine[Any]) -> bool:
     return isinstance(type_, JSON)
 
 
+def choices(annotation: object) -> tuple[object, ...]:
+    """Return the types a field may hold: the members of a union, or the only one."""
+    is_union = get_origin(annotation) in (Union, UnionType)
+    return get_args(annotation) if is_union else (annotation,)
+
+
 def codec_for(kind: FieldKind, column: Column[Any], annotation: object) -> ColumnCodec | str:
     """Return how a field goes into a column, or why it cannot."""
     type_ = column.type
@@ -43,7 +50,7 @@ def codec_for(kind: FieldKind, column: Column[Any], annotation: object) -> Colum
     if isinstance(type_, DateTime) and kind is FieldKind.INSTANT:
         return _AWARE if type_.timezone else _NAIVE
     if isinstance(type_, Enum) and type_.enum_class is not None:
-        return _SAME if type_.enum_class in (annotation, *get_args(annotation)) else _OTHER_ENUM
+        return _SAME if type_.enum_class in choices(annotation) else _OTHER_ENUM
     if kind is FieldKind.UUID and (isinstance(type_, String) or _is_text_uuid(type_)):
         return _TEXT
     return _plain(kind, column, annotation)
@@ -52,7 +59,7 @@ def codec_for(kind: FieldKind, column: Column[Any], annotation: object) -> Colum
 def _plain(kind: FieldKind, column: Column[Any], annotation: object) -> ColumnCodec | str:
     type_, column_kind = column.type, ColumnField(column).kind
     if kind in (FieldKind.OBJECT, FieldKind.JSON):
-        if isinstance(type_, ARRAY) or _python_type(type_) in (annotation, *get_args(annotation)):
+        if isinstance(type_, ARRAY) or _python_type(type_) in choices(annotation):
             return _SAME
         return f"it holds {kind.value}; use a JSON column"
     if not kind.compares_with(column_kind):

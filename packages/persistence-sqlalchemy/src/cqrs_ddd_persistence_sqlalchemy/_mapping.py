@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Column, Integer, Table, case, cast, inspect, or_
@@ -21,7 +21,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     UnknownFieldError,
 )
 from cqrs_ddd_persistence_sqlalchemy._aggregate_storage import refuse_lost_fields
-from cqrs_ddd_persistence_sqlalchemy._columns import ColumnCodec, codec_for, is_json
+from cqrs_ddd_persistence_sqlalchemy._columns import ColumnCodec, choices, codec_for, is_json
 from cqrs_ddd_persistence_sqlalchemy.specifications import ColumnField, DocumentField, SQLField
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class AggregateMapping(Generic[T]):
         self._field_map = field_map
         self._is_postgres = postgres
         self._excluded = {*exclude, *_never_dumped(aggregate_class)}
+        self._refused: set[Column[Any]] = set()
         self._objects: dict[tuple[str, ...], bool] = {}
         self._problems = [
             f"field_map or exclude names {name!r}, which is no field"
@@ -118,6 +119,7 @@ class AggregateMapping(Generic[T]):
                     field_kind(self.aggregate_class, dotted), column, field.annotation
                 )
                 if isinstance(codec, str):
+                    self._refused.add(column)
                     self._problems.append(f"field {dotted!r} cannot go into {column}: {codec}")
                 else:
                     yield Place(path, column, codec)
@@ -145,7 +147,7 @@ class AggregateMapping(Generic[T]):
         return column
 
     def _check_keys(self) -> None:
-        filled = {place.column for place in self.places} | {self.version}
+        filled = {place.column for place in self.places} | {self.version} | self._refused
         filled |= set() if self.tenant is None else {self.tenant}
         table = self.version.table
         key = {place.column for place in self.places if place.name == KEY_FIELD}
@@ -259,7 +261,7 @@ def _never_dumped(aggregate_class: type[BaseModel]) -> set[str]:
 
 def _value_object(annotation: object) -> tuple[type[BaseModel] | None, bool]:
     """Return the model a field holds, and whether the field may be ``None`` instead."""
-    parts = get_args(annotation) or (annotation,)
+    parts = choices(annotation)
     models = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
     others = [part for part in parts if part is not NoneType and part not in models]
     return (models[0] if len(models) == 1 and not others else None), NoneType in parts
