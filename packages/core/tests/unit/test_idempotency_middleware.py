@@ -174,15 +174,28 @@ async def test_a_nested_mark_vanishes_with_the_outer_command() -> None:
     assert await till.outbox.count_pending() == 1
 
 
-async def test_a_handler_cannot_send_its_own_command_again() -> None:
+async def test_a_command_whose_result_is_not_there_yet_cannot_be_answered() -> None:
     till = Till()
 
+    async def judge(command: Judge) -> Result[int]:
+        return (await till.mediator.send(command)).result
+
+    till.registry.register_command_handler(Judge, judge)
+    with pytest.raises(InboxError, match="its own handler sent it again"):
+        await till.mediator.send(Judge(good=True))
+
+
+async def test_a_command_without_result_that_its_handler_sends_again_is_a_repeat() -> None:
+    till, replayed = Till(), list[bool]()
+
     async def ping(command: Ping) -> None:
-        await till.mediator.send(command)
+        replayed.append((await till.mediator.send(command)).replayed)
 
     till.registry.register_command_handler(Ping, ping)
-    with pytest.raises(InboxError, match="its own handler sent it again"):
-        await till.mediator.send(Ping())
+    command = Ping()
+    await till.mediator.send(command)
+    assert (await till.mediator.send(command)).replayed
+    assert replayed == [True]
 
 
 @pytest.mark.parametrize("returned", ["text", UUID(int=1)])

@@ -44,6 +44,11 @@ class ResultCodec:
             msg = f"the result of {self._name} cannot be kept as JSON: {error}"
             raise ConfigurationError(msg) from error
 
+    @property
+    def may_be_none(self) -> bool:
+        """Whether ``None`` is a result of the declared type."""
+        return self._type is None or type(None) in (self._type, *get_args(self._type))
+
     def dump(self, result: Any) -> bytes:
         """Return the result as JSON that can be read again.
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IdempotencyMiddleware"]
 
+_NOTHING = b"null"
+
 
 class IdempotencyMiddleware(IMiddleware):
     """Handles each ``command_id`` once and answers a repeat with the recorded outcome.
@@ -56,7 +58,7 @@ class IdempotencyMiddleware(IMiddleware):
 
         Raises:
             SerializationError: The result is not of the declared type; nothing was changed.
-            InboxError: The command was sent again by its own handler.
+            InboxError: Its own handler sent it again and wants its result.
         """
         known = await self._inbox.receive(self._consumer, message.command_id)
         if known is not None:
@@ -67,15 +69,17 @@ class IdempotencyMiddleware(IMiddleware):
 
     async def _record(self, command: Command[Any], response: CommandResponse[Any]) -> None:
         outcome = self._codecs[type(command)].dump(response.result)
-        await self._inbox.record_outcome(self._consumer, command.command_id, outcome)
+        if outcome != _NOTHING:  # A mark without an outcome says as much, one statement cheaper.
+            await self._inbox.record_outcome(self._consumer, command.command_id, outcome)
 
     def _replay(self, command: Command[Any], known: InboxEntry) -> CommandResponse[Any]:
-        if known.outcome is None:
+        codec = self._codecs[type(command)]
+        if known.outcome is None and not codec.may_be_none:
             msg = (
                 f"{type(command).__name__} {command.command_id} has begun but recorded no outcome: "
                 "its own handler sent it again"
             )
             raise InboxError(msg)
-        response = to_response(self._codecs[type(command)].load(known.outcome), command)
+        response = to_response(codec.load(known.outcome or _NOTHING), command)
         response.replayed = True
         return response

@@ -19,7 +19,7 @@ class InboxEntry:
 
     Attributes:
         received_at: When it was first handled, aware UTC.
-        outcome: What its handler returned, as JSON bytes; ``None`` when nothing was recorded.
+        outcome: What its handler returned, as JSON bytes; ``None`` when that was nothing.
     """
 
     received_at: datetime
