@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import BigInteger, Column, Date, MetaData, Table, Text, text
 
-from cqrs_ddd_core import get_current_uow
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyUnitOfWork
 
 if TYPE_CHECKING:
@@ -81,9 +80,5 @@ def _cents(event: PurchaseRecorded) -> int:
 
 async def _execute(statement: Executable, **values: object) -> None:
     """Run a statement in the transaction of the command whose event is being handled."""
-    uow = get_current_uow()
-    if not isinstance(uow, SQLAlchemyUnitOfWork):
-        msg = "events are handled in a unit of work of the database that has the read models"
-        raise TypeError(msg)
-    connection = await uow.connection()
+    connection = await SQLAlchemyUnitOfWork.current().connection()
     await connection.execute(statement, values)

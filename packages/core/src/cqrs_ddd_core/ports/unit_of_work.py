@@ -92,6 +92,20 @@ class UnitOfWork(ABC):
         self._position: int | None = None
         self._token: Token[UnitOfWorkScope | None] | None = None
 
+    @classmethod
+    def current(cls) -> Self:
+        """Return the unit of work this task is in, for handlers with statements of their own.
+
+        Raises:
+            UnitOfWorkError: There is none, or it is of another type.
+        """
+        uow = get_current_uow()
+        if isinstance(uow, cls):
+            return uow
+        found = "none" if uow is None else f"a {type(uow).__name__}"
+        msg = f"this needs a current {cls.__name__}, and there is {found}; run it in a command"
+        raise UnitOfWorkError(msg)
+
     @property
     def state(self) -> UnitOfWorkState:
         """Whether it is new, active, committed or rolled back."""

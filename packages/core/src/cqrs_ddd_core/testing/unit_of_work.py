@@ -294,6 +294,15 @@ class UnitOfWorkConformance(Conformance):
             uow.take_events()
         assert order.get_uncommitted_events() == []
 
+    async def test_the_current_one_is_found_by_its_type(
+        self, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        async with unit_of_work() as uow:
+            assert UnitOfWork.current() is uow
+            assert type(uow).current() is uow
+        with pytest.raises(UnitOfWorkError, match="run it in a command"):
+            UnitOfWork.current()
+
     async def test_events_nobody_records_refuse_the_commit(
         self, subject: UnitOfWorkSubject
     ) -> None:
