@@ -157,8 +157,8 @@ class PostgresHorizon(Horizon):
             raise SchemaNotInstalledError(msg)
         position, is_standby, cache, increment, last = rows[0]
         _refuse(is_standby=is_standby, cache=cache, increment=increment)
-        # Beyond the last value the row is of another life of the table; begin again below it.
-        self._safe = self._saved = min(position, last)
+        # Beyond the last value handed out, the row is of another life of the table.
+        self._safe = self._saved = position if position <= last else 0
         self._is_started = True
 
     async def _save(self, connection: DriverConnection) -> None:
