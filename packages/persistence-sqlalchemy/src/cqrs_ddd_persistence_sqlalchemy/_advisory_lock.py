@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -222,8 +223,9 @@ async def _answer(session: _Session, statement: str, resource: ResourceIdentifie
 
 async def _undo(attempt: asyncio.Task[bool], session: _Session, unlock: str, key: int) -> None:
     """Give back a lock that was taken for somebody who was cancelled meanwhile."""
-    if await attempt:
-        await session.ask(unlock, key)
+    with suppress(InfrastructureError):  # a broken connection has given it back
+        if await attempt:
+            await session.ask(unlock, key)
 
 
 def lock_key(name: str) -> int:

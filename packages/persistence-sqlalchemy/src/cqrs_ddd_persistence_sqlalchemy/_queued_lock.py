@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from cqrs_ddd_core.adapters.memory.locking import InMemoryLockStrategy
 from cqrs_ddd_core.ports.locking import ActiveLock, ILockStrategy, ResourceIdentifier
 from cqrs_ddd_core.primitives.clock import utc_now
+from cqrs_ddd_core.primitives.exceptions import InfrastructureError
 
 __all__ = ["Deadline", "QueuedLock"]
 
@@ -139,9 +140,9 @@ class QueuedLock(ILockStrategy, Generic[C]):
     async def _end(self, token: str, hold: _Hold[C]) -> bool:
         try:
             return await self._give_back(hold.resource, token, hold.claim)
-        except Exception:
+        except InfrastructureError:
             # The database ends it by itself: with the connection, or at its time.
-            logger.exception("%s could not be given back", hold.resource)
+            logger.warning("%s could not be given back", hold.resource, exc_info=True)
             return False
         finally:
             await self._queue.release(hold.resource, token)

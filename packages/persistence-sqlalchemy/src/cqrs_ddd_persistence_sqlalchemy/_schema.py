@@ -208,7 +208,7 @@ documents = Table(
     PrimaryKeyConstraint("tenant_id", "aggregate_type", "aggregate_id", name="pk_cqrs_documents"),
 )
 
-#: Locks of SQLite; PostgreSQL has advisory locks.
+#: Locks of ``TableLock``; ``PostgresLock`` needs no table.
 locks = Table(
     "cqrs_locks",
     metadata,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from cqrs_ddd_core.primitives.exceptions import LockAcquisitionError, TransientPersistenceError
+from cqrs_ddd_core.primitives.exceptions import (
+    InfrastructureError,
+    LockAcquisitionError,
+    TransientPersistenceError,
+)
 from cqrs_ddd_persistence_sqlalchemy._advisory_lock import lock_key
 from cqrs_ddd_persistence_sqlalchemy._queued_lock import Deadline, QueuedLock
 from cqrs_ddd_persistence_sqlalchemy._session import database_of
@@ -86,12 +90,12 @@ class TableLock(QueuedLock[None]):
             async with asyncio.timeout(deadline.remaining + _PATIENCE):
                 return await self._is_free(resource) and await self._insert(resource, token, ttl)
         except (TimeoutError, TransientPersistenceError) as error:
-            self._spawn(self._give_back(resource, token, None))
+            self._spawn(self._forget(resource, token))
             reason = f"the database is busy, {error}; take locks before the unit of work writes"
             raise LockAcquisitionError(resource, deadline.timeout, reason) from error
         except BaseException:
             # The commit may have gone through although nobody waited for its answer.
-            self._spawn(self._give_back(resource, token, None))
+            self._spawn(self._forget(resource, token))
             raise
 
     async def _is_free(self, resource: ResourceIdentifier) -> bool:
@@ -135,6 +139,10 @@ class TableLock(QueuedLock[None]):
     ) -> bool:
         async with self._transaction() as connection:
             return await connection.execute(self._sql(_DELETE), resource.key, token) > 0
+
+    async def _forget(self, resource: ResourceIdentifier, token: str) -> None:
+        with suppress(InfrastructureError):  # its time ends it
+            await self._give_back(resource, token, None)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[DriverConnection]:
