@@ -131,6 +131,15 @@ async def test_two_commands_of_one_request_exclude_each_other() -> None:
     assert depot.most_inside == 1
 
 
+async def test_tenants_do_not_wait_for_each_other() -> None:
+    depot = Depot()
+    for tenant in ("acme", ""):
+        with message_context(tenant_id=tenant):
+            await depot.mediator.send(Ship(order="1"))
+    assert depot.log[0] == "lock acme/Order:1 (write)"
+    assert depot.log[3] == "lock Order:1 (write)"
+
+
 async def test_a_handler_that_raises_a_concurrency_error_runs_once() -> None:
     """C-7: the guard never executes a handler again."""
     depot = Depot()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.cqrs.command import Command
 from cqrs_ddd_core.cqrs.critical_section import CriticalSection
 from cqrs_ddd_core.ports.middleware import IMiddleware
@@ -29,7 +31,8 @@ class ConcurrencyGuardMiddleware(IMiddleware):
     Locks taken by a nested command are held until the outermost one has committed; what that one
     holds already is not locked again (C-7). The handler runs once: waiting in vain raises before
     it is called. Locks save retries under contention; what keeps data right is the version check,
-    also when a lock ends early because its ``ttl`` was too short.
+    also when a lock ends early because its ``ttl`` was too short. Tenants do not exclude each
+    other.
 
     Args:
         lock_strategy: Locks and unlocks.
@@ -54,7 +57,7 @@ class ConcurrencyGuardMiddleware(IMiddleware):
             LockAcquisitionError: Some resource was not free in time; the handler did not run.
             ConfigurationError: The locks would not be held until the commit.
         """
-        resources = message.get_critical_resources()
+        resources = [_of_tenant(resource) for resource in message.get_critical_resources()]
         section = self._section()
         if section is None:
             return await self._run_guarded(message, next_handler, resources)
@@ -86,3 +89,10 @@ class ConcurrencyGuardMiddleware(IMiddleware):
             if section.owner is task and section.strategy is self._strategy:
                 return section
         return None
+
+
+def _of_tenant(resource: ResourceIdentifier) -> ResourceIdentifier:
+    tenant_id = get_context().tenant_id
+    if not tenant_id:
+        return resource
+    return replace(resource, resource_type=f"{tenant_id}/{resource.resource_type}")
