@@ -190,7 +190,7 @@ class CQRSHandler:
     ) -> None:
         self.command_bus = command_bus
         self.query_bus = query_bus
-        self.messages = messages or MessageRegistry()
+        self.messages: MessageRegistry = messages or MessageRegistry()
 
     def register_command(
         self, name: str, command_type: type[Command[Any]], handler: Handler | None = None

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.locking import ILockStrategy
     from cqrs_ddd_core.ports.middleware import IMiddleware
     from cqrs_ddd_core.ports.outbox import IOutboxStorage
-    from cqrs_ddd_core.ports.unit_of_work import UnitOfWorkFactory
+    from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
     from cqrs_ddd_core.ports.validation import IValidator
 
 __all__ = ["CQRSConfiguration", "create_cqrs_infrastructure"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cqrs_ddd_core.primitives.id_generator import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextvars import Token
     from uuid import UUID
 
 __all__ = [
@@ -56,9 +57,9 @@ class MessageContext:
     ) -> None:
         self._correlation_id = correlation_id
         self._causation_id = causation_id
-        self.user_id = user_id
-        self.tenant_id = tenant_id
-        self.traceparent = traceparent
+        self.user_id: str | None = user_id
+        self.tenant_id: str = tenant_id
+        self.traceparent: str | None = traceparent
 
     @property
     def correlation_id(self) -> str | None:
@@ -92,9 +93,9 @@ class MessageContext:
 _NOBODY = MessageContext()
 _context: ContextVar[MessageContext] = ContextVar("cqrs_ddd_context", default=_NOBODY)
 # The variable's own functions: a context manager would double the cost of a dispatch.
-get_context = _context.get
-set_context = _context.set
-reset_context = _context.reset
+get_context: Final[Callable[[], MessageContext]] = _context.get
+set_context: Final[Callable[[MessageContext], Token[MessageContext]]] = _context.set
+reset_context: Final[Callable[[Token[MessageContext]], None]] = _context.reset
 
 
 def get_correlation_id() -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 __all__ = ["HookPredicate", "HookRegistry", "InstrumentationHook"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Decides, from an operation's name and details, whether a hook is told.
 HookPredicate: TypeAlias = Callable[[str, Mapping[str, Any]], bool]
@@ -92,7 +92,7 @@ class HookRegistry:
                     await registration.hook(operation, details)
             except Exception:
                 self._failures += 1
-                logger.exception("a hook failed at %s", operation)
+                _logger.exception("a hook failed at %s", operation)
 
     def _find(self, operation: str) -> tuple[_Registration, ...]:
         found = self._matching.get(operation)

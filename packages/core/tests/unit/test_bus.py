@@ -23,7 +23,8 @@ from cqrs_ddd_core.cqrs.query import Query, QueryResponse
 from cqrs_ddd_core.cqrs.registry import HandlerRegistry
 from cqrs_ddd_core.instrumentation import HookRegistry
 from cqrs_ddd_core.ports.locking import ResourceIdentifier
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, get_current_uow
+from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.primitives.exceptions import (
     CommitOutcomeUnknownError,
     ConcurrencyError,

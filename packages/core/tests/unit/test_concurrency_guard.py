@@ -18,7 +18,8 @@ from cqrs_ddd_core.cqrs.mediator import Mediator
 from cqrs_ddd_core.cqrs.registry import HandlerRegistry
 from cqrs_ddd_core.middleware.concurrency import ConcurrencyGuardMiddleware
 from cqrs_ddd_core.ports.locking import ActiveLock, ILockStrategy, LockMode, ResourceIdentifier
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, get_current_uow
+from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.primitives.exceptions import (
     ConcurrencyError,
     ConfigurationError,

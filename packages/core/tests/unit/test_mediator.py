@@ -24,7 +24,8 @@ from cqrs_ddd_core.cqrs.registry import HandlerRegistry
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.events import DomainEvent
 from cqrs_ddd_core.ports.middleware import IMiddleware, MiddlewareScope
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, get_current_uow
+from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     HandlerNotFoundError,

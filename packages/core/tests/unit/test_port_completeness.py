@@ -18,6 +18,7 @@ WITHOUT_SUITE = {
     "event_dispatcher": "cqrs/event_dispatcher.py is the one dispatcher",
     "middleware": "each middleware has its own behaviour",
     "retry": "a policy is a pure function of its arguments",
+    "unit_of_work_scope": "the suite of the unit of work asks it for the current one",
     "validation": "each validator has its own behaviour",
 }
 MODULES = sorted(module.name for module in iter_modules(ports.__path__))

@@ -17,7 +17,7 @@ from cqrs_ddd_core.middleware.validation import (
     PydanticValidator,
     ValidationMiddleware,
 )
-from cqrs_ddd_core.ports.unit_of_work import get_current_uow
+from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.ports.validation import IValidator, ValidationResult
 from cqrs_ddd_core.primitives.exceptions import ValidationError
 

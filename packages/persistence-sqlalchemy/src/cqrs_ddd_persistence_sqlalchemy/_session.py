@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cqrs_ddd_core.ports.unit_of_work import get_current_uow
+from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_persistence_sqlalchemy._database import Database, Source, database_of
 from cqrs_ddd_persistence_sqlalchemy._transaction import Transaction

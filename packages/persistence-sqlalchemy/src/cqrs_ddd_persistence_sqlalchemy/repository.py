@@ -11,7 +11,7 @@ from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.repository import IRepository
-from cqrs_ddd_core.ports.unit_of_work import hand_over_events, require_recording, track_loaded
+from cqrs_ddd_core.ports.unit_of_work_scope import hand_over_events, require_recording, track_loaded
 from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     EntityNotFoundError,

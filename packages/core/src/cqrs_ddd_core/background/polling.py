@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PollingLoop", "WorkerState", "WorkerStatus"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class WorkerState(StrEnum):
@@ -124,7 +124,7 @@ class PollingLoop(IBackgroundWorker):
         self._wake_up.set()
         _, late = await asyncio.wait([task], timeout=self._stop_timeout)
         if late:
-            logger.warning("%s did not finish in %g s: cancelled", self._name, self._stop_timeout)
+            _logger.warning("%s did not finish in %g s: cancelled", self._name, self._stop_timeout)
             task.cancel()
             await asyncio.wait([task])
         self._task = None
@@ -154,7 +154,7 @@ class PollingLoop(IBackgroundWorker):
             try:
                 done = await self.run_once()
             except Exception:
-                logger.exception("%s failed; it goes on", self._name)
+                _logger.exception("%s failed; it goes on", self._name)
                 # Not cut short by triggers, for they do not heal what is wrong.
                 await _wait(self._stopping, self._backoff.delay(self._status.consecutive_failures))
             else:

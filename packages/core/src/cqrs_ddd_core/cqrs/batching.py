@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 
 from cqrs_ddd_core.correlation import MessageContext, get_context, reset_context, set_context
 from cqrs_ddd_core.cqrs.command import Command, CommandResponse, to_response
-from cqrs_ddd_core.ports.unit_of_work import current_scope
+from cqrs_ddd_core.ports.unit_of_work_scope import current_scope
 from cqrs_ddd_core.primitives.exceptions import (
     CommitOutcomeUnknownError,
     ConfigurationError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchHandler", "CommandBatch", "CommandBatcher"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=Command[Any], default=Command[Any])
 R = TypeVar("R", default=Any)
@@ -211,7 +211,7 @@ class CommandBatcher(Generic[C, R]):
             return True
         except Exception:
             # Whose fault it is shows when each runs alone.
-            logger.warning("%d commands failed as a batch", len(entries), exc_info=True)
+            _logger.warning("%d commands failed as a batch", len(entries), exc_info=True)
             return False
         if batch.success:
             for entry, response in zip(entries, batch.result, strict=True):

@@ -33,7 +33,9 @@ class Command(BaseModel, Generic[R_co]):
         correlation_id: Shared by all work of one request; taken from the context when not given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     command_type: ClassVar[str] = "Command"
 

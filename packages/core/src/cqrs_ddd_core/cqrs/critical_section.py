@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cqrs_ddd_core.ports.locking import LockMode
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CriticalSection"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class CriticalSection:
@@ -42,7 +42,7 @@ class CriticalSection:
         ttl: float = 30.0,
     ) -> None:
         self.strategy = strategy
-        self.owner = asyncio.current_task()
+        self.owner: asyncio.Task[Any] | None = asyncio.current_task()
         self._resources = tuple(resources)
         self._timeout = timeout
         self._ttl = ttl
@@ -114,11 +114,11 @@ class CriticalSection:
         for resource, token in held:
             try:
                 if not await self.strategy.release(resource, token):
-                    logger.warning(
+                    _logger.warning(
                         "the lock on %s ended before it was released: a ttl of %g s is too short",
                         resource,
                         self._ttl,
                     )
             except Exception:
                 # What it guarded may be committed by now; the lock ends with its ttl.
-                logger.exception("could not release the lock on %s", resource)
+                _logger.exception("could not release the lock on %s", resource)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventDispatcher"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class _Route(NamedTuple):
@@ -88,7 +88,7 @@ class EventDispatcher(IEventDispatcher):
                     await self._call((handler,), event)
                 except Exception:
                     self._failures += 1
-                    logger.exception("a handler of %s failed after the commit", event.event_type)
+                    _logger.exception("a handler of %s failed after the commit", event.event_type)
 
     def handles_committed(self, events: Sequence[DomainEvent]) -> bool:
         """Whether any of the events has an asynchronous handler."""

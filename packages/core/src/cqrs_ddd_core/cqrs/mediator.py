@@ -13,7 +13,7 @@ from cqrs_ddd_core.cqrs.handler import HandlerFactory, build_handler, resolve_ha
 from cqrs_ddd_core.cqrs.pipeline import build_pipeline, select_middlewares
 from cqrs_ddd_core.cqrs.query import Query, QueryResponse
 from cqrs_ddd_core.ports.middleware import MiddlewareScope
-from cqrs_ddd_core.ports.unit_of_work import (
+from cqrs_ddd_core.ports.unit_of_work_scope import (
     UnitOfWorkScope,
     current_scope,
     enter_scope,
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.event_store import IEventStore
     from cqrs_ddd_core.ports.middleware import IMiddleware, NextHandler
     from cqrs_ddd_core.ports.outbox import IOutboxStorage
-    from cqrs_ddd_core.ports.unit_of_work import EventRecording, UnitOfWork, UnitOfWorkFactory
+    from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+    from cqrs_ddd_core.ports.unit_of_work_scope import EventRecording, UnitOfWorkFactory
 
 __all__ = ["Mediator"]
 

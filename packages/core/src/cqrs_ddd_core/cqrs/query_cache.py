@@ -19,7 +19,7 @@ from cqrs_ddd_core.cqrs.query import Query, QueryResponse
 from cqrs_ddd_core.cqrs.result_codec import ResultCodec
 from cqrs_ddd_core.cqrs.single_flight import SingleFlight
 from cqrs_ddd_core.ports.middleware import IMiddleware
-from cqrs_ddd_core.ports.unit_of_work import current_scope
+from cqrs_ddd_core.ports.unit_of_work_scope import current_scope
 from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     InfrastructureError,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QueryCacheMiddleware", "TagsOf", "cache_for"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 #: Tags, or a function from a query or event to its tags.
 TagsOf: TypeAlias = Iterable[str] | Callable[[Any], Iterable[str]]
@@ -158,7 +158,7 @@ class QueryCacheMiddleware(IMiddleware):
             key = await self._key(message, policy, ttl)
             data = await self._cache.get(key)
         except InfrastructureError:
-            logger.warning("the query cache cannot be read and is passed over", exc_info=True)
+            _logger.warning("the query cache cannot be read and is passed over", exc_info=True)
             return await next_handler(message)
         if data is not None and (cached := _read(codec, data)):
             return cached
@@ -176,7 +176,7 @@ class QueryCacheMiddleware(IMiddleware):
         try:
             await self._cache.set(key, data, ttl=ttl)
         except InfrastructureError:
-            logger.warning("the query cache cannot be written", exc_info=True)
+            _logger.warning("the query cache cannot be written", exc_info=True)
         return _Answer(response.result, data)
 
     def _codec(self, query_type: type[Any]) -> ResultCodec:
@@ -235,7 +235,7 @@ def _is_told_by_json(query: Query[Any]) -> bool:
     except (PydanticSerializationError, ValidationError):
         is_same = False
     if not is_same:
-        logger.warning("%s is not cached: its JSON does not hold all of it", type(query).__name__)
+        _logger.warning("%s is not cached: its JSON does not hold all of it", type(query).__name__)
     return is_same
 
 

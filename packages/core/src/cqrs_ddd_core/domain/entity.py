@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic
+from typing import Any, ClassVar, Generic
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +29,9 @@ class Entity(BaseModel, Generic[ID]):
         id: A new UUIDv7 when not given; an integer id must be given.
     """
 
-    model_config = ConfigDict(validate_assignment=True, validate_default=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        validate_assignment=True, validate_default=True, extra="forbid"
+    )
 
     id: ID = Field(default_factory=_default_id)
 

@@ -36,7 +36,9 @@ class DomainEvent(BaseModel):
         metadata: Open keys with JSON values, such as the acting user.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     event_type: ClassVar[str] = "DomainEvent"
     schema_version: ClassVar[int] = 1

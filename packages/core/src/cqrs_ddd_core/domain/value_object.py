@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +15,7 @@ class ValueObject(BaseModel):
     Fields may hold lists, sets and dicts: they count for equality and hash by their contents.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
     def __hash__(self) -> int:
         return hash((type(self), _freeze(self.__dict__)))

@@ -11,7 +11,7 @@ from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.cqrs.command import Command
 from cqrs_ddd_core.cqrs.critical_section import CriticalSection
 from cqrs_ddd_core.ports.middleware import IMiddleware
-from cqrs_ddd_core.ports.unit_of_work import current_scope
+from cqrs_ddd_core.ports.unit_of_work_scope import current_scope
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cqrs_ddd_core.ports.middleware import IMiddleware
 from cqrs_ddd_core.ports.retry import IRetryPolicy
-from cqrs_ddd_core.ports.unit_of_work import current_scope
+from cqrs_ddd_core.ports.unit_of_work_scope import current_scope
 from cqrs_ddd_core.primitives.exceptions import (
     ConcurrencyError,
     ConfigurationError,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cqrs_ddd_core.middleware._message import name_of
 from cqrs_ddd_core.ports.middleware import IMiddleware, MiddlewareScope
-from cqrs_ddd_core.ports.unit_of_work import current_scope
+from cqrs_ddd_core.ports.unit_of_work_scope import current_scope
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, HandlerTimeoutError
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 try:
     from cqrs_ddd_core.middleware._opentelemetry import OpenTelemetryTracer
-except MissingExtraError as missing:
-    _missing: MissingExtraError | None = missing
+except MissingExtraError as _error:
+    _missing: MissingExtraError | None = _error
 else:
     _missing = None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OutboxService"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _PURGE_CHUNK = 10_000
 
@@ -129,7 +129,7 @@ class OutboxService:
             return
         marked = await self._storage.mark_published(leases, confirmed)
         if marked < len(confirmed):
-            logger.warning(
+            _logger.warning(
                 "outbox owner %s lost leases: %d of %d messages will be published again",
                 self._owner,
                 len(confirmed) - marked,
@@ -160,7 +160,7 @@ class OutboxService:
     ) -> None:
         gives_up = item.attempts >= self._max_attempts
         retry_in = None if gives_up else self._backoff.delay(item.attempts)
-        logger.log(
+        _logger.log(
             logging.ERROR if gives_up else logging.WARNING,
             "outbox message %s (%s) failed, attempt %d of %d, %s: %r",
             item.message.message_id,

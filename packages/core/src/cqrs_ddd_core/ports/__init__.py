@@ -35,16 +35,16 @@ from cqrs_ddd_core.ports.outbox import (
 from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
 from cqrs_ddd_core.ports.repository import IRepository
 from cqrs_ddd_core.ports.retry import IRetryPolicy
-from cqrs_ddd_core.ports.unit_of_work import (
-    EventSource,
-    UnitOfWork,
+from cqrs_ddd_core.ports.unit_of_work import EventSource, UnitOfWork, UnitOfWorkState
+from cqrs_ddd_core.ports.unit_of_work_scope import (
+    EventRecording,
     UnitOfWorkFactory,
     UnitOfWorkScope,
-    UnitOfWorkState,
     current_scope,
-    enter_scope,
     get_current_uow,
-    leave_scope,
+    hand_over_events,
+    require_recording,
+    track_loaded,
 )
 from cqrs_ddd_core.ports.validation import IValidator, ValidationResult
 
@@ -56,6 +56,7 @@ __all__ = [
     "AppendResult",
     "EventFilter",
     "EventPage",
+    "EventRecording",
     "EventSource",
     "ExpectedVersion",
     "IBackgroundWorker",
@@ -93,8 +94,9 @@ __all__ = [
     "UnitOfWorkState",
     "ValidationResult",
     "current_scope",
-    "enter_scope",
     "get_current_uow",
-    "leave_scope",
+    "hand_over_events",
     "partition_of",
+    "require_recording",
+    "track_loaded",
 ]

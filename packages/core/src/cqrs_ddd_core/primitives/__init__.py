@@ -41,6 +41,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     UnknownFieldError,
     UnknownMessageTypeError,
     UnknownOperatorError,
+    UnrecordedEventsError,
     UnsavedChangesError,
     ValidationError,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "UnknownFieldError",
     "UnknownMessageTypeError",
     "UnknownOperatorError",
+    "UnrecordedEventsError",
     "UnsavedChangesError",
     "ValidationError",
     "new_id",

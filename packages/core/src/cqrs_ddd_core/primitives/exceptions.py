@@ -197,7 +197,7 @@ class UnrecordedEventsError(UnitOfWorkError):
             "through a mediator, or in a unit of work with record_with(EventRecorder(...).record); "
             "take_events() gives them up"
         )
-        self.event_types = tuple(event_types)
+        self.event_types: tuple[str, ...] = tuple(event_types)
 
 
 class UnsavedChangesError(UnitOfWorkError):

@@ -11,7 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping
 
-    from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+    from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+    from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 
 __all__ = ["Conformance", "Veto", "elsewhere", "rolled_back"]
 

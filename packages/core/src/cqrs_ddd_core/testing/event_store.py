@@ -23,7 +23,7 @@ from cqrs_ddd_core.ports.event_store import (
     StoredEvent,
     StreamId,
 )
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWorkFactory
+from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.primitives.exceptions import (
     ConcurrencyError,

@@ -12,7 +12,7 @@ import pytest
 from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.ports.event_store import IEventStore
 from cqrs_ddd_core.ports.inbox import IInbox, InboxEntry
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWorkFactory
+from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.primitives.exceptions import InboxError, UnitOfWorkError
 from cqrs_ddd_core.primitives.id_generator import new_id

@@ -19,7 +19,7 @@ from cqrs_ddd_core.ports.outbox import (
     PendingMessage,
     partition_of,
 )
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWorkFactory
+from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.testing.conformance import Conformance, elsewhere, rolled_back
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, new_message

@@ -14,7 +14,7 @@ from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.domain.specification import Specification, field
 from cqrs_ddd_core.ports.repository import IRepository
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWorkFactory
+from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.exceptions import (
     ConcurrencyError,
     EntityNotFoundError,

@@ -11,12 +11,8 @@ import pytest
 from cqrs_ddd_core.ports.event_store import IEventStore, StreamId
 from cqrs_ddd_core.ports.inbox import IInbox
 from cqrs_ddd_core.ports.outbox import IOutboxStorage
-from cqrs_ddd_core.ports.unit_of_work import (
-    UnitOfWork,
-    UnitOfWorkFactory,
-    UnitOfWorkState,
-    get_current_uow,
-)
+from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, UnitOfWorkState
+from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory, get_current_uow
 from cqrs_ddd_core.primitives.exceptions import (
     UnitOfWorkError,
     UnrecordedEventsError,

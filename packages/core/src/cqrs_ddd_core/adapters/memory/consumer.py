@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InMemoryMessageConsumer"]
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class InMemoryMessageConsumer(IMessageConsumer):
@@ -95,7 +95,7 @@ class _Worker:
         try:
             await self._handler(delivery.message)
         except Exception:
-            logger.exception(
+            _logger.exception(
                 "consumer %s failed to handle message %s, try %d",
                 self._consumer,
                 delivery.message.message_id,

@@ -9,7 +9,7 @@ from cqrs_ddd_core.adapters.memory.database import InMemoryDatabase, Table
 from cqrs_ddd_core.adapters.memory.unit_of_work import write_transaction
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.ports.inbox import IInbox, InboxEntry
-from cqrs_ddd_core.ports.unit_of_work import get_current_uow
+from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 from cqrs_ddd_core.primitives.exceptions import InboxError, UnitOfWorkError
 

@@ -15,7 +15,7 @@ from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.domain.specifications import field_kind
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.repository import IRepository
-from cqrs_ddd_core.ports.unit_of_work import hand_over_events, require_recording, track_loaded
+from cqrs_ddd_core.ports.unit_of_work_scope import hand_over_events, require_recording, track_loaded
 from cqrs_ddd_core.primitives.exceptions import EntityNotFoundError, OptimisticConcurrencyError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from cqrs_ddd_core.ports.unit_of_work import UnitOfWork, current_scope, get_current_uow
+from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
+from cqrs_ddd_core.ports.unit_of_work_scope import current_scope, get_current_uow
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 
 if TYPE_CHECKING:

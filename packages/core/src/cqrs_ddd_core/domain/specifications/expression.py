@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator as Op
 from cqrs_ddd_core.domain.specifications.tree import AttributeSpecification
@@ -20,7 +20,7 @@ class FieldReference:
     """A field whose comparisons are specifications; put parentheses around them before ``&``."""
 
     __slots__ = ("_name",)
-    __hash__ = None  # type: ignore[assignment]
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]
 
     def __init__(self, name: str) -> None:
         self._name = name
