@@ -91,7 +91,7 @@ def connection_was_lost(error: BaseException) -> bool:
 def _lost(error: BaseException, *, committing: bool) -> Exception:
     if committing:
         return CommitOutcomeUnknownError(f"{_UNKNOWN}: {_first_line(error)}")
-    return TransientPersistenceError(f"the connection was lost: {_first_line(error)}")
+    return TransientPersistenceError(f"no connection to the database: {_first_line(error)}")
 
 
 def _driver_error(error: BaseException) -> BaseException:
