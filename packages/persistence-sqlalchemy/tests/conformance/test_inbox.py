@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -17,6 +17,8 @@ from cqrs_ddd_persistence_sqlalchemy import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -30,6 +32,16 @@ class TestSQLiteInbox(InboxConformance):
     @pytest.fixture
     def subject(self, sqlite_engine: AsyncEngine) -> InboxSubject:
         return _subject(sqlite_engine)
+
+
+class TestSQLiteMemoryInbox(InboxConformance):
+    lacks: ClassVar[Mapping[str, str]] = {
+        "concurrent_transactions": "a database in memory has one connection"
+    }
+
+    @pytest.fixture
+    def subject(self, sqlite_memory_engine: AsyncEngine) -> InboxSubject:
+        return _subject(sqlite_memory_engine)
 
 
 class TestPostgresInbox(InboxConformance):

@@ -83,6 +83,14 @@ class TestSQLiteTableLock(LockingConformance):
         await lock.close()
 
 
+class TestSQLiteMemoryTableLock(LockingConformance):
+    @pytest.fixture
+    async def subject(self, sqlite_memory_engine: AsyncEngine) -> AsyncIterator[ILockStrategy]:
+        lock = TableLock(sqlite_memory_engine)
+        yield lock
+        await lock.close()
+
+
 class TestPostgresTableLock(LockingConformance):
     @pytest.fixture
     async def subject(self, postgres_engine: AsyncEngine) -> AsyncIterator[ILockStrategy]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -17,6 +17,8 @@ from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -28,6 +30,16 @@ class TestSQLiteOutbox(OutboxConformance):
     @pytest.fixture
     def subject(self, sqlite_engine: AsyncEngine) -> OutboxSubject:
         return _subject(sqlite_engine)
+
+
+class TestSQLiteMemoryOutbox(OutboxConformance):
+    lacks: ClassVar[Mapping[str, str]] = {
+        "concurrent_transactions": "a database in memory has one connection"
+    }
+
+    @pytest.fixture
+    def subject(self, sqlite_memory_engine: AsyncEngine) -> OutboxSubject:
+        return _subject(sqlite_memory_engine)
 
 
 class TestPostgresOutbox(OutboxConformance):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
 
 import pytest
@@ -17,6 +17,8 @@ from cqrs_ddd_persistence_sqlalchemy.repository import SQLAlchemyRepository
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
@@ -67,6 +69,16 @@ class TestSQLiteDocuments(RepositoryConformance):
     @pytest.fixture
     def subject(self, sqlite_engine: AsyncEngine) -> RepositorySubject:
         return _documents(sqlite_engine)
+
+
+class TestSQLiteMemoryDocuments(RepositoryConformance):
+    lacks: ClassVar[Mapping[str, str]] = {
+        "concurrent_transactions": "a database in memory has one connection"
+    }
+
+    @pytest.fixture
+    def subject(self, sqlite_memory_engine: AsyncEngine) -> RepositorySubject:
+        return _documents(sqlite_memory_engine)
 
 
 class TestPostgresDocuments(RepositoryConformance):
