@@ -62,9 +62,9 @@ class Database:
                 "create_engine('postgresql://...') or create_engine('sqlite:///...')"
             )
             raise ConfigurationError(msg) from None
-        self.engine = AsyncEngine(sync_engine)
-        self.is_postgres = dialect.name == "postgresql"
-        self.is_single_connection = isinstance(sync_engine.pool, StaticPool)
+        self.engine: AsyncEngine = AsyncEngine(sync_engine)
+        self.is_postgres: bool = dialect.name == "postgresql"
+        self.is_single_connection: bool = isinstance(sync_engine.pool, StaticPool)
         self._turns = asyncio.Lock()
         self._shared: dict[Callable[[Database], object], object] = {}
         if not self.is_postgres:

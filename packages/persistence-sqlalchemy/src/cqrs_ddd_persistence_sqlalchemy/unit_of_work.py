@@ -13,7 +13,7 @@ from cqrs_ddd_persistence_sqlalchemy._transaction import Transaction
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-    from cqrs_ddd_persistence_sqlalchemy._database import Source
+    from cqrs_ddd_persistence_sqlalchemy._database import Database, Source
     from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
 
 __all__ = ["SQLAlchemyUnitOfWork"]
@@ -34,7 +34,7 @@ class SQLAlchemyUnitOfWork(UnitOfWork):
 
     def __init__(self, source: Source) -> None:
         super().__init__()
-        self.database = database_of(source)
+        self.database: Database = database_of(source)
         self._transaction = Transaction(
             self.database, source if isinstance(source, async_sessionmaker) else None
         )

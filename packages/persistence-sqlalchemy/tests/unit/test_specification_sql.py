@@ -29,7 +29,7 @@ from cqrs_ddd_persistence_sqlalchemy.specifications import (
     compile_specification,
     document_fields,
 )
-from cqrs_ddd_persistence_sqlalchemy.specifications.values import decimal_key
+from cqrs_ddd_persistence_sqlalchemy.specifications._values import decimal_key
 
 POSTGRES: Dialect = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
 SQLITE: Dialect = sqlite.dialect()

@@ -19,8 +19,8 @@ from cqrs_ddd_core.domain.specifications import (
 from cqrs_ddd_core.domain.specifications.operators import COLLECTION_OPERATORS, TEXT_OPERATORS
 from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator as Op
 from cqrs_ddd_core.primitives.exceptions import SpecificationError, SpecificationValueError
-from cqrs_ddd_persistence_sqlalchemy.specifications import operators as sql
-from cqrs_ddd_persistence_sqlalchemy.specifications.values import PatternType, WordType
+from cqrs_ddd_persistence_sqlalchemy.specifications import _operators as sql
+from cqrs_ddd_persistence_sqlalchemy.specifications._values import PatternType, WordType
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select

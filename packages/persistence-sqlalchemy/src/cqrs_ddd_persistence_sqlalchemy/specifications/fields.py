@@ -29,8 +29,8 @@ from cqrs_ddd_core.domain.query_options import KEY_FIELD
 from cqrs_ddd_core.domain.specifications import FieldKind, field_kind
 from cqrs_ddd_core.domain.specifications.values import kind_of_type, kind_of_value
 from cqrs_ddd_core.primitives.exceptions import UnknownFieldError
-from cqrs_ddd_persistence_sqlalchemy.specifications import operators as sql
-from cqrs_ddd_persistence_sqlalchemy.specifications.values import (
+from cqrs_ddd_persistence_sqlalchemy.specifications import _operators as sql
+from cqrs_ddd_persistence_sqlalchemy.specifications._values import (
     DecimalType,
     FloatType,
     InstantType,
@@ -112,9 +112,9 @@ class ColumnField(SQLField):
     """
 
     def __init__(self, column: ColumnElement[Any], kind: FieldKind | None = None) -> None:
-        self.raw = column
-        self.kind = kind or _column_kind(column.type)
-        self.nullable = bool(getattr(column, "nullable", True))
+        self.raw: ColumnElement[Any] = column
+        self.kind: FieldKind = kind or _column_kind(column.type)
+        self.nullable: bool = bool(getattr(column, "nullable", True))
 
     def operand(self, values: Sequence[object] = ()) -> Operand:  # noqa: ARG002  # same for all
         is_text = self.kind is FieldKind.TEXT or isinstance(self.raw.type, String)
@@ -205,7 +205,7 @@ class DocumentField(SQLField):
 
     def __init__(self, document: ColumnElement[Any], name: str, kind: FieldKind) -> None:
         self.kind = kind
-        self.raw = sql.JsonValue(document, name)
+        self.raw: ColumnElement[Any] = sql.JsonValue(document, name)
         self._document = document
         self._name = name
 
