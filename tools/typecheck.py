@@ -69,16 +69,23 @@ def _verify_types(import_name: str) -> bool:
 
 def _is_complete(report: dict[str, Any]) -> bool:
     unclear = [symbol for symbol in report["symbols"] if _is_unclear(symbol)]
-    for symbol in unclear:
+    complete = not any(symbol["isExported"] for symbol in unclear)
+    if not complete:
+        # A public name may be unclear through a private one, which then holds the reason.
+        _print_reasons(unclear)
+    # A missing py.typed leaves nothing to verify; that must not count as success.
+    return complete and "pyTypedPath" in report
+
+
+def _print_reasons(symbols: list[dict[str, Any]]) -> None:
+    for symbol in symbols:
         for diagnostic in symbol["diagnostics"]:
             if not diagnostic["message"].startswith(WITHOUT_DOCSTRING):
                 print(f"  {symbol['name']}: {diagnostic['message']}")
-    # A missing py.typed leaves nothing to verify; that must not count as success.
-    return not unclear and "pyTypedPath" in report
 
 
 def _is_unclear(symbol: dict[str, Any]) -> bool:
-    return symbol["isExported"] and not (symbol["isTypeKnown"] and not symbol["isTypeAmbiguous"])
+    return symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"]
 
 
 def _run(command: list[str], **environment: str) -> bool:
