@@ -1,0 +1,76 @@
+"""Messages are handed out in order, and cleaned up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from cqrs_ddd_core.ports.outbox import IOutboxStorage, PendingMessage
+from cqrs_ddd_core.primitives.clock import utc_now
+from cqrs_ddd_core.testing.outbox._suite import (
+    OutboxSuite,
+    by_stream,
+    claim_all,
+    ids_of,
+    park_first,
+    publish_all,
+    saved_by_stream,
+)
+from cqrs_ddd_core.testing.samples import new_message
+
+__all__ = ["ClaimingTests"]
+
+
+class ClaimingTests(OutboxSuite):
+    async def test_messages_of_a_stream_are_handed_out_in_order(
+        self, storage: IOutboxStorage
+    ) -> None:
+        messages = [new_message(f"Order-{number % 3}") for number in range(30)]
+        for start in range(0, 30, 5):
+            await storage.save_messages(messages[start : start + 5])
+        claimed = await claim_all(storage)
+        assert by_stream(claimed) == saved_by_stream(messages)
+
+    async def test_a_claim_hands_out_a_prefix_of_each_stream(self, storage: IOutboxStorage) -> None:
+        messages = [new_message(f"Order-{number % 2}") for number in range(20)]
+        await storage.save_messages(messages)
+        published: list[PendingMessage] = []
+        leases = await storage.lease_partitions("one", seconds=60)
+        while claimed := await storage.claim_pending(leases, limit=3):
+            assert len(claimed) <= 3
+            published += claimed
+            await storage.mark_published(leases, [item.sequence for item in claimed])
+        assert by_stream(published) == saved_by_stream(messages)
+
+    async def test_each_claim_counts_an_attempt(self, storage: IOutboxStorage) -> None:
+        await storage.save_messages([new_message()])
+        leases = await storage.lease_partitions("one", seconds=60)
+        attempts = [(await storage.claim_pending(leases))[0].attempts for _ in range(3)]
+        assert attempts == [1, 2, 3]
+
+    async def test_a_published_message_is_done(self, storage: IOutboxStorage) -> None:
+        """S-8."""
+        messages = [new_message(), new_message("Order-2")]
+        await storage.save_messages(messages)
+        leases = await storage.lease_partitions("one", seconds=60)
+        claimed = await storage.claim_pending(leases)
+        assert await storage.mark_published(leases, [claimed[0].sequence]) == 1
+        assert await storage.mark_published(leases, [claimed[0].sequence]) == 0
+        assert await storage.mark_published(leases, []) == 0
+        assert await storage.count_pending() == 1
+        assert ids_of(await storage.claim_pending(leases)) == ids_of(claimed[1:])
+
+    async def test_published_messages_are_purged_and_others_stay(
+        self, storage: IOutboxStorage
+    ) -> None:
+        published = [new_message(f"Order-{number}") for number in range(3)]
+        await storage.save_messages(published)
+        await publish_all(storage)
+        parked, pending = new_message("parked"), new_message("pending")
+        leases = await park_first(storage, [parked, pending])
+        assert await storage.purge_published(utc_now() - timedelta(days=3650)) == 0
+        future = utc_now() + timedelta(days=3650)
+        assert await storage.purge_published(future, limit=2) == 2
+        assert await storage.purge_published(future) == 1
+        assert await storage.purge_published(future) == 0
+        assert ids_of(await storage.list_parked()) == [parked.message_id]
+        assert ids_of(await storage.claim_pending(leases)) == [pending.message_id]
