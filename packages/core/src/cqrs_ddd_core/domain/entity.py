@@ -30,7 +30,7 @@ class Entity(BaseModel, Generic[ID]):
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        validate_assignment=True, validate_default=True, extra="forbid"
+        validate_assignment=True, validate_default=True, extra="forbid", allow_inf_nan=False
     )
 
     id: ID = Field(default_factory=_default_id)

@@ -15,7 +15,9 @@ class ValueObject(BaseModel):
     Fields may hold lists, sets and dicts: they count for equality and hash by their contents.
     """
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False
+    )
 
     def __hash__(self) -> int:
         return hash((type(self), _freeze(self.__dict__)))

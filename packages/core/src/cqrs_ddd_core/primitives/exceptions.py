@@ -192,12 +192,13 @@ class UnrecordedEventsError(UnitOfWorkError):
     """Events were raised where nobody records them; committing would lose them."""
 
     def __init__(self, event_types: Sequence[str]) -> None:
+        kinds = tuple(dict.fromkeys(event_types))
         super().__init__(
-            f"nobody records {', '.join(event_types)}: save the aggregate in a command sent "
+            f"nobody records {', '.join(kinds)}: save the aggregate in a command sent "
             "through a mediator, or in a unit of work with record_with(EventRecorder(...).record); "
             "take_events() gives them up"
         )
-        self.event_types: tuple[str, ...] = tuple(event_types)
+        self.event_types: tuple[str, ...] = kinds
 
 
 class UnsavedChangesError(UnitOfWorkError):
