@@ -46,6 +46,9 @@ _TRANSIENT_STATES: Final[Mapping[str, str]] = {
     "53300": "too many connections",
     "57014": "statement cancelled or timed out",
 }
+# What the drivers say without a state. The last one is asyncpg's when the server has hung up on an
+# idle connection, and it has not looked yet.
+_LOST_SIGNS: Final = ("connection is closed", "connection closed", "cannot switch to state")
 _LOST_STATES: Final = ("57P01", "57P02", "57P03", "57P05", "25P03")
 _MISSING_STATES: Final = ("42P01", "42703", "3F000")
 
@@ -85,7 +88,7 @@ def connection_was_lost(error: BaseException) -> bool:
         return False
     if isinstance(error, OSError):
         return True
-    return "connection is closed" in str(error) or "connection closed" in str(error).lower()
+    return any(sign in str(error).lower() for sign in _LOST_SIGNS)
 
 
 def _lost(error: BaseException, *, committing: bool) -> Exception:

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from cqrs_ddd_persistence_sqlalchemy._database import Database
     from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
 
-__all__ = ["Horizon", "PostgresHorizon", "SQLiteHorizon"]
+__all__ = [
+    "Horizon",
+    "PostgresHorizon",
+    "SQLiteHorizon",
+    "highest_position",
+    "refuse_unusable_sequence",
+]
 
 #: Positions looked through by one statement.
 _WINDOW: Final = 20_000
@@ -156,7 +162,7 @@ class PostgresHorizon(Horizon):
             msg = "the row of cqrs_event_horizon is missing: run `await upgrade(engine)` again"
             raise SchemaNotInstalledError(msg)
         position, is_standby, cache, increment, last = rows[0]
-        _refuse(is_standby=is_standby, cache=cache, increment=increment)
+        refuse_unusable_sequence(is_standby=is_standby, cache=cache, increment=increment)
         # Beyond the last value handed out, the row is of another life of the table.
         self._safe = self._saved = position if position <= last else 0
         self._is_started = True
@@ -168,7 +174,12 @@ class PostgresHorizon(Horizon):
             self._saved, self._saved_at = self._safe, monotonic()
 
 
-def _refuse(*, is_standby: bool, cache: int | None, increment: int | None) -> None:
+def refuse_unusable_sequence(*, is_standby: bool, cache: int | None, increment: int | None) -> None:
+    """Refuse what would make readers lose events.
+
+    Raises:
+        EventStoreError: The server is a standby, or hands out positions out of order.
+    """
     if is_standby:
         msg = (
             "this PostgreSQL server is a standby: which events are settled is only known on the "
