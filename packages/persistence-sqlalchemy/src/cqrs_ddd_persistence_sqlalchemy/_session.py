@@ -82,13 +82,8 @@ async def writing(database: Database) -> AsyncIterator[DriverConnection]:
     if uow is not None:
         yield await uow.driver_connection()
         return
-    own = Transaction(database)
-    try:
+    async with Transaction(database) as own:
         yield await own.driver_connection()
-        await own.commit()
-    except BaseException:
-        await own.rollback()
-        raise
 
 
 @asynccontextmanager
@@ -136,10 +131,5 @@ async def writing_session(database: Database) -> AsyncIterator[AsyncSession]:
         yield uow.session
         await uow.flush()
         return
-    own = Transaction(database)
-    try:
+    async with Transaction(database) as own:
         yield own.session
-        await own.commit()
-    except BaseException:
-        await own.rollback()
-        raise

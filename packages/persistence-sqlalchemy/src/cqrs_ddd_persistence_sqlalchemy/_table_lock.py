@@ -147,13 +147,8 @@ class TableLock(QueuedLock[None]):
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[DriverConnection]:
         """Write apart from the current unit of work, whose rollback must free no lock."""
-        own = Transaction(self._database)
-        try:
+        async with Transaction(self._database) as own:
             yield await own.driver_connection()
-            await own.commit()
-        except BaseException:
-            await own.rollback()
-            raise
 
     def _sql(self, template: str) -> str:
         return sql(template, postgres=self._database.is_postgres)

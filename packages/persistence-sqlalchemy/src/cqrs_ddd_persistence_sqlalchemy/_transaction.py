@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker
@@ -30,6 +30,8 @@ _NO_COMMIT: Final = "the unit of work commits at the end of its block; do not co
 class Transaction:
     """Begins when something first needs it, and ends with ``commit`` or ``rollback``.
 
+    Leaving an ``async with`` block commits; an exception, also one of the commit, rolls back.
+
     The transaction is begun and ended on the driver connection; SQLAlchemy's connection and
     session only take part in it.
 
@@ -54,6 +56,19 @@ class Transaction:
         self._session: AsyncSession | None = None
         self._is_spoilt = False
         self._is_over = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
+        if exc_type is not None:
+            await self.rollback()
+            return
+        try:
+            await self.commit()
+        except BaseException:
+            await self.rollback()
+            raise
 
     async def driver_connection(self) -> DriverConnection:
         """Return the connection of the transaction, which begins now if it has not yet."""

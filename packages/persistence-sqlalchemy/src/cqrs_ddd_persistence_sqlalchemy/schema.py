@@ -96,20 +96,16 @@ async def _only_runner(
     source: Source, lock_timeout: float, timeout: float
 ) -> AsyncIterator[AsyncConnection]:
     # On SQLite the transaction itself keeps others out; it begins with the write lock.
-    transaction = Transaction(database_of(source))
     try:
-        connection = await transaction.connection()
-        if connection.dialect.name == "postgresql":
-            await _lock_runner(connection, timeout)
-            await connection.execute(text(f"SET LOCAL lock_timeout = {lock_timeout * 1000:.0f}"))
-        yield connection
-        await transaction.commit()
+        async with Transaction(database_of(source)) as transaction:
+            connection = await transaction.connection()
+            if connection.dialect.name == "postgresql":
+                await _lock_runner(connection, timeout)
+                limit = text(f"SET LOCAL lock_timeout = {lock_timeout * 1000:.0f}")
+                await connection.execute(limit)
+            yield connection
     except Exception as error:
-        await transaction.rollback()
         raise translate(error) from error
-    except BaseException:
-        await transaction.rollback()
-        raise
 
 
 async def _lock_runner(connection: AsyncConnection, timeout: float) -> None:
