@@ -129,16 +129,6 @@ class SQLAlchemyEventStore(IEventStore):
             )
         return self._sql.build(rows, stream)
 
-    async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
-    ) -> AsyncIterator[StoredEvent]:
-        while batch := await self.get_events(
-            stream, after_version=after_version, up_to_version=after_version + batch_size
-        ):
-            for event in batch:
-                yield event
-            after_version = batch[-1].version
-
     async def get_stream_version(self, stream: StreamId) -> int:
         async with reading(self._database) as connection:
             return await stream_version(connection, get_context().tenant_id, stream)
@@ -157,21 +147,6 @@ class SQLAlchemyEventStore(IEventStore):
             return EventPage(events, position, is_last=False)
         is_last = is_fresh or await self._settled() <= horizon
         return EventPage(events, position, is_last)
-
-    async def read_all(
-        self,
-        after_position: int = 0,
-        *,
-        batch_size: int = 500,
-        event_filter: EventFilter | None = None,
-    ) -> AsyncIterator[StoredEvent]:
-        is_last = False
-        while not is_last:
-            events, after_position, is_last = await self.read_page(
-                after_position, limit=batch_size, event_filter=event_filter
-            )
-            for event in events:
-                yield event
 
     async def get_latest_position(self) -> int:
         horizon = await self._settled()

@@ -23,8 +23,6 @@ from cqrs_ddd_core.primitives.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from cqrs_ddd_core.cqrs.mediator import Mediator
     from cqrs_ddd_core.ports.locking import ResourceIdentifier
 
@@ -159,12 +157,7 @@ class CommandBatcher(Generic[C, R]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     def _collect(self, command: C) -> asyncio.Future[CommandResponse[R]]:

@@ -11,7 +11,6 @@ from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from cqrs_ddd_core.ports.locking import ILockStrategy, ResourceIdentifier
 
@@ -52,12 +51,7 @@ class CriticalSection:
         await self.acquire(self._resources)
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.release()
 
     async def acquire(self, resources: Iterable[ResourceIdentifier]) -> None:

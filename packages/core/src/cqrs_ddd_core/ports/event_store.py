@@ -177,6 +177,8 @@ class IEventStore(Protocol):
     An append inside a unit of work of the same database commits or vanishes with it, and is
     visible to ``get_events`` and ``get_stream_version`` of that unit of work at once. Outside
     one it is a transaction of its own. All calls see the tenant of the current context only.
+
+    An adapter inherits ``read_stream`` and ``read_all``, which are made of the other calls.
     """
 
     @abstractmethod
@@ -206,12 +208,16 @@ class IEventStore(Protocol):
         """Return a stream's events in version order; an unknown stream has none."""
         ...
 
-    @abstractmethod
-    def read_stream(
+    async def read_stream(
         self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
     ) -> AsyncIterator[StoredEvent]:
         """Yield a stream's events in version order, holding one batch in memory."""
-        ...
+        while batch := await self.get_events(
+            stream, after_version=after_version, up_to_version=after_version + batch_size
+        ):
+            for event in batch:
+                yield event
+            after_version = batch[-1].version
 
     @abstractmethod
     async def get_stream_version(self, stream: StreamId) -> int:
@@ -228,8 +234,7 @@ class IEventStore(Protocol):
         """
         ...
 
-    @abstractmethod
-    def read_all(
+    async def read_all(
         self,
         after_position: int = 0,
         *,
@@ -237,7 +242,13 @@ class IEventStore(Protocol):
         event_filter: EventFilter | None = None,
     ) -> AsyncIterator[StoredEvent]:
         """Yield settled events after a position in position order; ends when there are no more."""
-        ...
+        is_last = False
+        while not is_last:
+            events, after_position, is_last = await self.read_page(
+                after_position, limit=batch_size, event_filter=event_filter
+            )
+            for event in events:
+                yield event
 
     @abstractmethod
     async def get_latest_position(self) -> int:

@@ -24,7 +24,6 @@ from cqrs_ddd_core.primitives.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
     from contextvars import Token
-    from types import TracebackType
 
     from cqrs_ddd_core.domain.aggregate import RaisedEvent
     from cqrs_ddd_core.domain.events import DomainEvent
@@ -186,12 +185,7 @@ class UnitOfWork(ABC):
         self._token = enter_scope(UnitOfWorkScope(type(self), uow=self))
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         try:
             if self._state is UnitOfWorkState.ACTIVE:
                 await (self._finish() if exc_type is None else self.rollback())

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from cqrs_ddd_core.ports.consumer import IMessageConsumer
-from cqrs_ddd_core.ports.outbox import MessageKind, OutboxMessage
+from cqrs_ddd_core.ports.outbox import OutboxMessage
 from cqrs_ddd_core.ports.publisher import IMessagePublisher
 from cqrs_ddd_core.testing.conformance import Conformance
-from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, new_message
+from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, awkward_message, new_message
 
 __all__ = ["PublisherConformance", "PublisherSubject", "Received"]
 
@@ -62,19 +62,7 @@ class PublisherConformance(Conformance):
 
     async def test_a_confirmed_message_arrives_exactly(self, subject: PublisherSubject) -> None:
         """C-9, X-3: with its id, type, kind, times, tenant and headers."""
-        messages = [
-            new_message(),
-            new_message(
-                AWKWARD_TEXT,
-                kind=MessageKind.COMMAND,
-                message_type=AWKWARD_TEXT,
-                payload=b'{"b": 1,  "a": 1.10}',
-                tenant_id="tenant",
-                correlation_id=None,
-                causation_id=None,
-                headers={},
-            ),
-        ]
+        messages = [new_message(), awkward_message()]
         assert await _publish(subject, messages) == (messages, [None, None])
 
     async def test_nothing_to_publish_is_fine(self, subject: PublisherSubject) -> None:

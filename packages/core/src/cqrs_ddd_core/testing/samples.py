@@ -25,6 +25,7 @@ __all__ = [
     "SampleOrder",
     "SampleOrderPlaced",
     "SampleOrderShipped",
+    "awkward_message",
     "new_event",
     "new_events",
     "new_message",
@@ -167,3 +168,17 @@ def new_message(stream: str = "Order-1", **fields: object) -> OutboxMessage:
         **fields,
     }
     return OutboxMessage(**values)  # type: ignore[arg-type]
+
+
+def awkward_message() -> OutboxMessage:
+    """Return a command for the outbox that leaves out what it may, and is awkward in the rest."""
+    return new_message(
+        AWKWARD_TEXT,
+        kind=MessageKind.COMMAND,
+        message_type=AWKWARD_TEXT,
+        payload=b'{"b": 1,  "a": 1.10}',
+        tenant_id="tenant",
+        correlation_id=None,
+        causation_id=None,
+        headers={},
+    )

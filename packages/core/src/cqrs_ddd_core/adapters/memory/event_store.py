@@ -32,7 +32,7 @@ from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 from cqrs_ddd_core.primitives.exceptions import EventStoreError, OptimisticConcurrencyError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cqrs_ddd_core.adapters.memory.database import Transaction
 
@@ -88,16 +88,6 @@ class InMemoryEventStore(IEventStore):
         rows = self._log().read(stream, self._transaction(), after_version, up_to_version)
         return [_to_event(row) for row in rows]
 
-    async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
-    ) -> AsyncIterator[StoredEvent]:
-        while batch := await self.get_events(
-            stream, after_version=after_version, up_to_version=after_version + batch_size
-        ):
-            for event in batch:
-                yield event
-            after_version = batch[-1].version
-
     async def get_stream_version(self, stream: StreamId) -> int:
         return self._log().version(stream, self._transaction())
 
@@ -116,21 +106,6 @@ class InMemoryEventStore(IEventStore):
             after_position = row.position
             index += 1
         return EventPage([_to_event(row) for row in found], after_position, index == len(rows))
-
-    async def read_all(
-        self,
-        after_position: int = 0,
-        *,
-        batch_size: int = 500,
-        event_filter: EventFilter | None = None,
-    ) -> AsyncIterator[StoredEvent]:
-        is_last = False
-        while not is_last:
-            events, after_position, is_last = await self.read_page(
-                after_position, limit=batch_size, event_filter=event_filter
-            )
-            for event in events:
-                yield event
 
     async def get_latest_position(self) -> int:
         rows = self._log().committed.rows

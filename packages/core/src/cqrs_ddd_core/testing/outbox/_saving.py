@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from cqrs_ddd_core.ports.outbox import IOutboxStorage, MessageKind, OutboxStatus, partition_of
+from cqrs_ddd_core.ports.outbox import IOutboxStorage, OutboxStatus, partition_of
 from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
 from cqrs_ddd_core.testing.outbox._suite import (
     OutboxSubject,
@@ -17,7 +17,7 @@ from cqrs_ddd_core.testing.outbox._suite import (
     publish_all,
     saved_by_stream,
 )
-from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, new_message
+from cqrs_ddd_core.testing.samples import awkward_message, new_message
 
 __all__ = ["SavingTests"]
 
@@ -27,19 +27,7 @@ class SavingTests(OutboxSuite):
         self, storage: IOutboxStorage
     ) -> None:
         """S-6, C-9: with its type, times and headers."""
-        messages = [
-            new_message("Order-1"),
-            new_message(
-                AWKWARD_TEXT,
-                kind=MessageKind.COMMAND,
-                message_type=AWKWARD_TEXT,
-                payload=b'{"b": 1,  "a": 1.10}',
-                tenant_id="tenant",
-                correlation_id=None,
-                causation_id=None,
-                headers={},
-            ),
-        ]
+        messages = [new_message(), awkward_message()]
         await storage.save_messages(messages)
         claimed = await claim_all(storage)
         assert [item.message for item in claimed] == messages
