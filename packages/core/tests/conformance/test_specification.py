@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from cqrs_ddd_core.domain.query_options import QueryOptions
-from cqrs_ddd_core.domain.specifications import field_kind
+from cqrs_ddd_core.domain.specification import field_kind
 from cqrs_ddd_core.testing import SpecificationConformance, SpecificationSubject
 from cqrs_ddd_core.testing.specimens import Specimen
 

@@ -18,14 +18,15 @@ from pydantic import BaseModel, computed_field
 from cqrs_ddd_core.domain.specification import (
     AndSpecification,
     AttributeSpecification,
+    FieldKind,
     OrSpecification,
     Specification,
     SpecificationBuilder,
     SpecificationOperator,
     field,
+    field_kind,
 )
-from cqrs_ddd_core.domain.specifications import FieldKind, field_kind
-from cqrs_ddd_core.domain.specifications.patterns import TextPattern
+from cqrs_ddd_core.domain.specification.patterns import TextPattern
 from cqrs_ddd_core.primitives.exceptions import (
     SpecificationError,
     SpecificationLimitError,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Union, get_args, get_origin
 from sqlalchemy import ARRAY, JSON, DateTime, Enum, Float, Integer, String, Uuid, null
 from sqlalchemy.types import TypeDecorator
 
-from cqrs_ddd_core.domain.specifications import FieldKind
+from cqrs_ddd_core.domain.specification import FieldKind
 from cqrs_ddd_persistence_sqlalchemy.specifications import ColumnField
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper
 
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.query_options import KEY_FIELD
-from cqrs_ddd_core.domain.specifications import FieldKind, field_kind
+from cqrs_ddd_core.domain.specification import FieldKind, field_kind
 from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     SerializationError,

@@ -16,9 +16,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import CompileError
 
 from cqrs_ddd_core.domain.query_options import QueryOptions
-from cqrs_ddd_core.domain.specification import Specification, field
+from cqrs_ddd_core.domain.specification import FieldKind, Specification, field
 from cqrs_ddd_core.domain.specification import SpecificationOperator as Op
-from cqrs_ddd_core.domain.specifications import FieldKind
 from cqrs_ddd_core.primitives.exceptions import SpecificationValueError, UnknownFieldError
 from cqrs_ddd_core.testing.specimens import INJECTIONS, Colour
 from cqrs_ddd_persistence_sqlalchemy.specifications import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from cqrs_ddd_core.domain.specifications import (
+from cqrs_ddd_core.domain.specification import (
     AndSpecification,
     AttributeSpecification,
     FieldKind,
@@ -15,14 +15,14 @@ from cqrs_ddd_core.domain.specifications import (
     SpecificationOperator,
     canonical,
 )
-from cqrs_ddd_core.domain.specifications.fields import field_reader, split_path
-from cqrs_ddd_core.domain.specifications.values import order_key
+from cqrs_ddd_core.domain.specification.fields import field_reader, split_path
+from cqrs_ddd_core.domain.specification.values import order_key
 from cqrs_ddd_core.primitives.exceptions import SpecificationError, SpecificationValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cqrs_ddd_core.domain.specifications import FieldKinds
+    from cqrs_ddd_core.domain.specification import FieldKinds
 
 __all__ = ["KEY_FIELD", "Ordering", "QueryOptions"]
 

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from cqrs_ddd_core.domain.query_options import QueryOptions
-from cqrs_ddd_core.domain.specification import AttributeSpecification, Specification
+from cqrs_ddd_core.domain.specification import AttributeSpecification, Specification, words
 from cqrs_ddd_core.domain.specification import SpecificationOperator as Op
-from cqrs_ddd_core.domain.specifications import words
 
 __all__ = [
     "INJECTIONS",

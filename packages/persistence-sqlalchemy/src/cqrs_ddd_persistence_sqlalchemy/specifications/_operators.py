@@ -14,8 +14,8 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from cqrs_ddd_core.domain.specifications import split_path
-from cqrs_ddd_core.domain.specifications.patterns import WORD_SEPARATORS
+from cqrs_ddd_core.domain.specification import split_path
+from cqrs_ddd_core.domain.specification.patterns import WORD_SEPARATORS
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement

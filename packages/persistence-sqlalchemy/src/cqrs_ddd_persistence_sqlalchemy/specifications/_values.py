@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from sqlalchemy import DateTime, Double, Numeric, String
 from sqlalchemy.types import NullType, TypeDecorator
 
-from cqrs_ddd_core.domain.specifications import TextPattern, Wildcard
+from cqrs_ddd_core.domain.specification import TextPattern, Wildcard
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect

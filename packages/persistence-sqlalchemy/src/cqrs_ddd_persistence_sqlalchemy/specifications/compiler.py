@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import Enum, and_, false, literal, or_, true
 
-from cqrs_ddd_core.domain.specifications import (
+from cqrs_ddd_core.domain.specification import (
     AndSpecification,
     AttributeSpecification,
     NotSpecification,
@@ -16,8 +16,8 @@ from cqrs_ddd_core.domain.specifications import (
     TextPattern,
     words,
 )
-from cqrs_ddd_core.domain.specifications.operators import COLLECTION_OPERATORS, TEXT_OPERATORS
-from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator as Op
+from cqrs_ddd_core.domain.specification.operators import COLLECTION_OPERATORS, TEXT_OPERATORS
+from cqrs_ddd_core.domain.specification.operators import SpecificationOperator as Op
 from cqrs_ddd_core.primitives.exceptions import SpecificationError, SpecificationValueError
 from cqrs_ddd_persistence_sqlalchemy.specifications import _operators as sql
 from cqrs_ddd_persistence_sqlalchemy.specifications._values import PatternType, WordType
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
 
     from cqrs_ddd_core.domain.query_options import Ordering, QueryOptions
-    from cqrs_ddd_core.domain.specifications import Specification
+    from cqrs_ddd_core.domain.specification import Specification
     from cqrs_ddd_persistence_sqlalchemy.specifications.fields import SQLField, SQLFields
 
 __all__ = ["apply_query_options", "compile_ordering", "compile_specification"]

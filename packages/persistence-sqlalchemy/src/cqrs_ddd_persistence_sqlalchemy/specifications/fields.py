@@ -26,8 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 from cqrs_ddd_core.domain.query_options import KEY_FIELD
-from cqrs_ddd_core.domain.specifications import FieldKind, field_kind
-from cqrs_ddd_core.domain.specifications.values import kind_of_type, kind_of_value
+from cqrs_ddd_core.domain.specification import FieldKind, field_kind
+from cqrs_ddd_core.domain.specification.values import kind_of_type, kind_of_value
 from cqrs_ddd_core.primitives.exceptions import UnknownFieldError
 from cqrs_ddd_persistence_sqlalchemy.specifications import _operators as sql
 from cqrs_ddd_persistence_sqlalchemy.specifications._values import (

@@ -12,7 +12,7 @@ from cqrs_ddd_core.adapters.memory.unit_of_work import current_transaction, writ
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.query_options import QueryOptions
-from cqrs_ddd_core.domain.specifications import field_kind
+from cqrs_ddd_core.domain.specification import field_kind
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.repository import IRepository
 from cqrs_ddd_core.ports.unit_of_work_scope import hand_over_events, require_recording, track_loaded

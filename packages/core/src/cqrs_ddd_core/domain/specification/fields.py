@@ -22,7 +22,7 @@ from typing import (
 
 from pydantic import BaseModel
 
-from cqrs_ddd_core.domain.specifications.values import FieldKind, kind_of_type
+from cqrs_ddd_core.domain.specification.values import FieldKind, kind_of_type
 from cqrs_ddd_core.primitives.exceptions import SpecificationValueError, UnknownFieldError
 
 __all__ = ["FieldKinds", "field_kind", "field_reader", "kind_of_annotation", "split_path"]

@@ -8,10 +8,10 @@ from dataclasses import field as dataclass_field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from cqrs_ddd_core.domain.specifications.checking import checked_value, family_of
-from cqrs_ddd_core.domain.specifications.evaluation import compile_leaf
-from cqrs_ddd_core.domain.specifications.fields import split_path
-from cqrs_ddd_core.domain.specifications.operators import (
+from cqrs_ddd_core.domain.specification.checking import checked_value, family_of
+from cqrs_ddd_core.domain.specification.evaluation import compile_leaf
+from cqrs_ddd_core.domain.specification.fields import split_path
+from cqrs_ddd_core.domain.specification.operators import (
     COLLECTION_OPERATORS,
     NULL_OPERATORS,
     SpecificationOperator,
@@ -19,9 +19,9 @@ from cqrs_ddd_core.domain.specifications.operators import (
 from cqrs_ddd_core.primitives.exceptions import SpecificationValueError
 
 if TYPE_CHECKING:
-    from cqrs_ddd_core.domain.specifications.evaluation import Predicate
-    from cqrs_ddd_core.domain.specifications.fields import FieldKinds
-    from cqrs_ddd_core.domain.specifications.values import FieldKind
+    from cqrs_ddd_core.domain.specification.evaluation import Predicate
+    from cqrs_ddd_core.domain.specification.fields import FieldKinds
+    from cqrs_ddd_core.domain.specification.values import FieldKind
 
 __all__ = [
     "AndSpecification",

@@ -13,19 +13,19 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from cqrs_ddd_core.domain.specifications.fields import kind_of_annotation
-from cqrs_ddd_core.domain.specifications.operators import (
+from cqrs_ddd_core.domain.specification.fields import kind_of_annotation
+from cqrs_ddd_core.domain.specification.operators import (
     COLLECTION_OPERATORS,
     NULL_OPERATORS,
     SpecificationOperator,
 )
-from cqrs_ddd_core.domain.specifications.tree import (
+from cqrs_ddd_core.domain.specification.tree import (
     AndSpecification,
     AttributeSpecification,
     NotSpecification,
     OrSpecification,
 )
-from cqrs_ddd_core.domain.specifications.values import FieldKind
+from cqrs_ddd_core.domain.specification.values import FieldKind
 from cqrs_ddd_core.primitives.exceptions import (
     SpecificationError,
     SpecificationLimitError,
@@ -34,7 +34,7 @@ from cqrs_ddd_core.primitives.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from cqrs_ddd_core.domain.specifications.tree import Specification
+    from cqrs_ddd_core.domain.specification.tree import Specification
 
 __all__ = ["SpecificationLimits", "specification_from_dict"]
 

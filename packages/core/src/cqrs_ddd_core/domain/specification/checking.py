@@ -8,14 +8,14 @@ from decimal import Decimal
 from enum import Enum
 from math import isfinite
 
-from cqrs_ddd_core.domain.specifications.operators import (
+from cqrs_ddd_core.domain.specification.operators import (
     COLLECTION_OPERATORS,
     NULL_OPERATORS,
     TEXT_OPERATORS,
     SpecificationOperator,
 )
-from cqrs_ddd_core.domain.specifications.patterns import TextPattern, words
-from cqrs_ddd_core.domain.specifications.values import FieldKind, canonical, kind_of_value
+from cqrs_ddd_core.domain.specification.patterns import TextPattern, words
+from cqrs_ddd_core.domain.specification.values import FieldKind, canonical, kind_of_value
 from cqrs_ddd_core.primitives.exceptions import SpecificationLimitError, SpecificationValueError
 
 __all__ = ["checked_value", "family_of"]

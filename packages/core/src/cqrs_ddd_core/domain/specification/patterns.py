@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator as Op
+from cqrs_ddd_core.domain.specification.operators import SpecificationOperator as Op
 
 __all__ = ["WORD_SEPARATORS", "PatternPart", "TextPattern", "Wildcard", "fold", "words"]
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cqrs_ddd_core.domain.specifications.fields import field_reader
-from cqrs_ddd_core.domain.specifications.operators import TEXT_OPERATORS
-from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator as Op
-from cqrs_ddd_core.domain.specifications.patterns import TextPattern, words
-from cqrs_ddd_core.domain.specifications.values import canonical, kind_of_value
+from cqrs_ddd_core.domain.specification.fields import field_reader
+from cqrs_ddd_core.domain.specification.operators import TEXT_OPERATORS
+from cqrs_ddd_core.domain.specification.operators import SpecificationOperator as Op
+from cqrs_ddd_core.domain.specification.patterns import TextPattern, words
+from cqrs_ddd_core.domain.specification.values import canonical, kind_of_value
 
 if TYPE_CHECKING:
-    from cqrs_ddd_core.domain.specifications.tree import AttributeSpecification
+    from cqrs_ddd_core.domain.specification.tree import AttributeSpecification
 
 __all__ = ["Predicate", "compile_leaf"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator
-from cqrs_ddd_core.domain.specifications.tree import (
+from cqrs_ddd_core.domain.specification.operators import SpecificationOperator
+from cqrs_ddd_core.domain.specification.tree import (
     AndSpecification,
     AttributeSpecification,
     NotSpecification,

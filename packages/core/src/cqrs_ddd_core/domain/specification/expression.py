@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from cqrs_ddd_core.domain.specifications.operators import SpecificationOperator as Op
-from cqrs_ddd_core.domain.specifications.tree import AttributeSpecification
+from cqrs_ddd_core.domain.specification.operators import SpecificationOperator as Op
+from cqrs_ddd_core.domain.specification.tree import AttributeSpecification
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cqrs_ddd_core.domain.specifications.tree import Specification
-    from cqrs_ddd_core.domain.specifications.values import Scalar
+    from cqrs_ddd_core.domain.specification.tree import Specification
+    from cqrs_ddd_core.domain.specification.values import Scalar
 
 __all__ = ["FieldReference", "field"]
 
