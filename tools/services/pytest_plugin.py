@@ -70,7 +70,7 @@ def redis_url(services: Services) -> str:
 @pytest.fixture
 def postgres_database(postgres_url: str) -> Iterator[str]:
     """The address of an empty PostgreSQL database of this test's own."""
-    from tools.services.postgres import create_database, drop_database  # noqa: PLC0415
+    from tools.services.postgres import create_database, drop_database  # noqa: PLC0415 - likewise
 
     url = create_database(postgres_url)
     yield url

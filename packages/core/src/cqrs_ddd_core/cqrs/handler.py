@@ -81,9 +81,8 @@ def check_handler(handler: Handler) -> None:
 
 
 def _is_async(function: Any) -> bool:
-    return inspect.iscoroutinefunction(function) or (
-        not inspect.isfunction(function)
-        and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - asks how it is called, not whether
     )
 
 

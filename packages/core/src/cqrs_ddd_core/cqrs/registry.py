@@ -118,16 +118,6 @@ class HandlerRegistry:
         """All event handlers in the order they were registered."""
         return tuple(self._subscriptions)
 
-    @property
-    def command_types(self) -> tuple[type[Any], ...]:
-        """All command types that have a handler."""
-        return tuple(self._commands)
-
-    @property
-    def query_types(self) -> tuple[type[Any], ...]:
-        """All query types that have a handler."""
-        return tuple(self._queries)
-
 
 def _check_type(message_type: Any, base: type[Any]) -> None:
     if not (isinstance(message_type, type) and issubclass(message_type, base)):

@@ -76,7 +76,7 @@ class _HeaderTracer:
         self,
         name: str,  # noqa: ARG002 - the header has no room for it
         parent: str | None,
-        attributes: Mapping[str, str],  # noqa: ARG002
+        attributes: Mapping[str, str],  # noqa: ARG002 - nor for these
     ) -> AbstractContextManager[str | None]:
         return nullcontext(child_of(parent))
 

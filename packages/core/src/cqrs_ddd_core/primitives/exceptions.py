@@ -32,7 +32,6 @@ __all__ = [
     "OptimisticConcurrencyError",
     "OutboxError",
     "PersistenceError",
-    "PublisherNotFoundError",
     "SchemaNotInstalledError",
     "SerializationError",
     "SpecificationError",
@@ -178,10 +177,6 @@ class HandlerTimeoutError(HandlerError):
         super().__init__(f"{message_type} did not finish within {seconds:g} s and was rolled back")
         self.message_type = message_type
         self.seconds = seconds
-
-
-class PublisherNotFoundError(HandlerError):
-    """No publisher is configured for the destination of a message."""
 
 
 class UnitOfWorkError(CQRSDDDError):

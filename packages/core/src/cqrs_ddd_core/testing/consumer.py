@@ -103,8 +103,7 @@ class ConsumerConformance(Conformance):
             await subject.publisher.publish([poison, good])
             assert await received.wait_for(1) == [good]
             async with asyncio.timeout(30):
-                # A broker tells nobody when it makes a dead letter.
-                while not (dead := await subject.dead_letters("suite")):  # noqa: ASYNC110
+                while not (dead := await subject.dead_letters("suite")):  # noqa: ASYNC110 - no broker tells
                     await asyncio.sleep(0.01)
         assert list(dead) == [poison]
         assert len(tries) == subject.max_attempts

@@ -23,6 +23,7 @@ from cqrs_ddd_core.testing.event_store._suite import EventStoreSuite, ids_of, is
 from cqrs_ddd_core.testing.samples import MOMENT, new_event, new_events, new_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
 __all__ = ["FeedTests"]
@@ -162,10 +163,14 @@ class FeedTests(EventStoreSuite):
         assert {event.event_id: event.stream for event in seen} == committed
         assert len(seen) == len(committed)
         assert is_increasing([event.position for event in seen])
-        versions: defaultdict[StreamId, list[int]] = defaultdict(list)
-        for event in seen:
-            versions[event.stream].append(event.version)
-        assert all(found == list(range(1, len(found) + 1)) for found in versions.values())
+        assert _is_without_gaps(seen)
+
+
+def _is_without_gaps(events: Sequence[StoredEvent]) -> bool:
+    versions: defaultdict[StreamId, list[int]] = defaultdict(list)
+    for event in events:
+        versions[event.stream].append(event.version)
+    return all(found == list(range(1, len(found) + 1)) for found in versions.values())
 
 
 async def _append_mixed(store: IEventStore) -> list[NewEvent]:

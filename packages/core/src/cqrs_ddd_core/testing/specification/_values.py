@@ -35,7 +35,7 @@ class ValueTests(SpecificationSuite):
             (field("at") > datetime(2024, 2, 29, 23, 30, tzinfo=UTC), "cd"),
             (field("at") < datetime(2024, 2, 29, 23, 30, 0, 2, tzinfo=UTC), "abc"),
             (field("active") == True, "a"),  # noqa: E712 - it builds a specification
-            (field("active") != True, "bcd"),  # noqa: E712
+            (field("active") != True, "bcd"),  # noqa: E712 - as above
             (field("colour") == Colour.BLUE, "a"),
             (field("colour") == "Blue", "a"),
             (field("colour") == "green", ""),
@@ -43,7 +43,7 @@ class ValueTests(SpecificationSuite):
             (field("colour").in_(["green", "red"]), "b"),
             (field("details.size") == 1, "a"),
             (field("details.size") == "1", "b"),
-            (field("details.size") == True, "c"),  # noqa: E712
+            (field("details.size") == True, "c"),  # noqa: E712 - as above
             (field("details.size") >= 0, "a"),
             (field("details.inner.size") == 1.0, "d"),
         ],
