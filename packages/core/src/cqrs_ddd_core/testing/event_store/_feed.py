@@ -49,6 +49,15 @@ class FeedTests(EventStoreSuite):
         assert is_increasing(positions)
         assert await store.get_latest_position() == positions[-1] == page.position
 
+    async def test_the_order_is_that_of_positions_and_not_of_times(
+        self, store: IEventStore
+    ) -> None:
+        """S-25: an event that says it happened earlier is not read earlier."""
+        for days in (0, 1, 2):
+            await store.append(new_stream(), [new_event(occurred_at=MOMENT - timedelta(days))])
+        times = [event.occurred_at async for event in store.read_all()]
+        assert times == [MOMENT - timedelta(days) for days in (0, 1, 2)]
+
     async def test_pages_follow_each_other_without_loss(self, store: IEventStore) -> None:
         """S-5."""
         events = new_events(10)

@@ -79,7 +79,7 @@ class StreamTests(EventStoreSuite):
         assert second.metadata == {"list": [1]}
 
     async def test_streams_of_two_types_with_one_id_are_apart(self, store: IEventStore) -> None:
-        """A-7."""
+        """A-7, S-25: the type is part of the stream."""
         await store.append(StreamId("Order", "1"), new_events(2))
         await store.append(StreamId("Customer", "1"), new_events(1), expected_version=NO_STREAM)
         assert await store.get_stream_version(StreamId("Order", "1")) == 2
