@@ -31,6 +31,8 @@ __all__ = ["OF_STREAM", "Append", "stream_version"]
 OF_STREAM: Final = "tenant_id = $1 AND aggregate_type = $2 AND aggregate_id = $3"
 
 _EXPECTED: Final[dict[StreamState, int]] = {ANY: -1, STREAM_EXISTS: -2, NO_STREAM: 0}
+#: No stream is ever at a negative version, and those above are taken.
+_NEVER: Final = -3
 #: How often an append that may follow any version tries again when another one was faster.
 _RACES: Final = 1000
 
@@ -125,10 +127,7 @@ async def stream_version(connection: DriverConnection, tenant_id: str, stream: S
 def _to_number(expected: ExpectedVersion) -> int:
     if isinstance(expected, StreamState):
         return _EXPECTED[expected]
-    if expected < 0:
-        msg = f"an expected version is 0 or more, not {expected}; use ANY, NO_STREAM, STREAM_EXISTS"
-        raise ValueError(msg)
-    return expected
+    return expected if expected >= 0 else _NEVER
 
 
 def _may_follow(expected: int, version: int) -> bool:

@@ -39,7 +39,7 @@ class VersionTests(EventStoreSuite):
         assert (await store.append(stream, new_events(2), expected_version=expected)).version == 4
         assert [event.version for event in await store.get_events(stream)] == [1, 2, 3, 4]
 
-    @pytest.mark.parametrize("expected", [0, 1, 3, NO_STREAM], ids=str)
+    @pytest.mark.parametrize("expected", [-2, -1, 0, 1, 3, NO_STREAM], ids=str)
     async def test_another_version_than_expected_is_refused(
         self, store: IEventStore, expected: ExpectedVersion
     ) -> None:
