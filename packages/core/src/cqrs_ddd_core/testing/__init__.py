@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from cqrs_ddd_core.primitives.exceptions import MissingExtraError
+
+try:
+    import pytest
+except ImportError as error:
+    raise MissingExtraError("the conformance suites", "cqrs-ddd-core", "testing") from error
 
 pytest.register_assert_rewrite(
     *(
