@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cqrs_ddd_core.primitives.exceptions import MissingExtraError
+from cqrs_ddd_core.primitives.exceptions import MissingExtraError as _MissingExtraError
 
 try:
     import pytest
 except ImportError as error:
-    raise MissingExtraError("the conformance suites", "cqrs-ddd-core", "testing") from error
+    raise _MissingExtraError("the conformance suites", "cqrs-ddd-core", "testing") from error
 
 pytest.register_assert_rewrite(
     *(
