@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -12,7 +12,7 @@ from pymongo import MongoClient
 
 from tools.services import docker, postgres, rabbitmq, redis
 from tools.services.local import ServerStartError, free_port
-from tools.services.postgres import PostgresServer
+from tools.services.postgres import Databases, PostgresServer
 
 # A broker, database or cache of the machine itself listens there.
 DEFAULT_PORTS = {5432, 5672, 6379, 27017}
@@ -60,6 +60,43 @@ async def test_a_database_is_dumped_and_restored_into_a_second_cluster(
 async def test_a_database_of_ones_own_is_empty(postgres_database: str) -> None:
     tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     assert await value(postgres_database, tables) == 0
+
+
+@pytest.fixture
+def databases(postgres_url: str) -> Iterator[Databases]:
+    databases = Databases(postgres_url)
+    yield databases
+    databases.close()
+
+
+async def test_a_database_that_is_used_again_is_empty(databases: Databases) -> None:
+    url = databases.take()
+    await execute(url, "CREATE TABLE kept AS SELECT 1 AS answer; CREATE SEQUENCE counter")
+    databases.give_back(url)
+    assert databases.take() == url
+    assert await value(url, "SELECT count(*) FROM pg_class WHERE relnamespace > 16384") == 0
+    await execute(url, "CREATE TABLE kept (answer int)")
+    databases.give_back(url)
+
+
+@pytest.mark.parametrize(
+    "statement", ["CREATE SCHEMA other", "ALTER DATABASE {} SET work_mem = '8MB'"]
+)
+async def test_a_database_that_was_changed_elsewhere_is_not_used_again(
+    databases: Databases, statement: str
+) -> None:
+    url = databases.take()
+    await execute(url, statement.format(urlsplit(url).path.lstrip("/")))
+    databases.give_back(url)
+    assert not postgres.answers(url)
+
+
+async def test_a_database_somebody_is_connected_to_is_not_used_again(databases: Databases) -> None:
+    url = databases.take()
+    connection = await asyncpg.connect(url)
+    databases.give_back(url)
+    assert not postgres.answers(url)
+    connection.terminate()
 
 
 def test_only_a_database_of_ours_is_dropped(postgres_url: str) -> None:

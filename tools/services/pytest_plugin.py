@@ -14,7 +14,7 @@ import pytest
 from tools.services.kind import MissingServerError
 
 if TYPE_CHECKING:
-    from tools.services.postgres import PostgresServer
+    from tools.services.postgres import Databases, PostgresServer
     from tools.services.resolver import Services
 
 REQUIRE = "CQRS_DDD_REQUIRE_SERVICES"
@@ -67,14 +67,21 @@ def redis_url(services: Services) -> str:
     return _url(services, "redis")
 
 
-@pytest.fixture
-def postgres_database(postgres_url: str) -> Iterator[str]:
-    """The address of an empty PostgreSQL database of this test's own."""
-    from tools.services.postgres import create_database, drop_database  # noqa: PLC0415 - likewise
+@pytest.fixture(scope="session")
+def _postgres_databases(postgres_url: str) -> Iterator[Databases]:
+    from tools.services.postgres import Databases  # noqa: PLC0415 - likewise
 
-    url = create_database(postgres_url)
+    databases = Databases(postgres_url)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def postgres_database(_postgres_databases: Databases) -> Iterator[str]:
+    """The address of an empty PostgreSQL database of this test's own."""
+    url = _postgres_databases.take()
     yield url
-    drop_database(url)
+    _postgres_databases.give_back(url)
 
 
 @pytest.fixture
