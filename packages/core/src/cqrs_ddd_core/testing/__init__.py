@@ -6,8 +6,8 @@ from cqrs_ddd_core.primitives.exceptions import MissingExtraError as _MissingExt
 
 try:
     import pytest
-except ImportError as error:
-    raise _MissingExtraError("the conformance suites", "cqrs-ddd-core", "testing") from error
+except ImportError as _error:
+    raise _MissingExtraError("the conformance suites", "cqrs-ddd-core", "testing") from _error
 
 pytest.register_assert_rewrite(
     *(
