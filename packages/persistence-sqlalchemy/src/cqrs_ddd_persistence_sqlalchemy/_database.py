@@ -13,12 +13,10 @@ from sqlalchemy.pool import StaticPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, TransientPersistenceError
-from cqrs_ddd_persistence_sqlalchemy._dialect import (
-    DriverConnection,
-    PostgresConnection,
-    SQLiteConnection,
-)
+from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
 from cqrs_ddd_persistence_sqlalchemy._errors import translate
+from cqrs_ddd_persistence_sqlalchemy._postgres_connection import PostgresConnection
+from cqrs_ddd_persistence_sqlalchemy._sqlite_connection import SQLiteConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
