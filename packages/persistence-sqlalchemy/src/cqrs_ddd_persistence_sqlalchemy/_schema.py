@@ -39,6 +39,7 @@ __all__ = [
     "STREAM_UNIQUE",
     "UTCDateTime",
     "documents",
+    "event_archive",
     "event_changes",
     "event_horizon",
     "events",
@@ -47,6 +48,9 @@ __all__ = [
     "metadata",
     "outbox",
     "outbox_partitions",
+    "snapshots",
+    "subject_keys",
+    "undo_history",
 ]
 
 EVENT_ID_UNIQUE: Final = "uq_cqrs_events_event_id"
@@ -217,4 +221,87 @@ locks = Table(
     Column("mode", Text, nullable=False),
     Column("expires_at", UTCDateTime, nullable=False),
     PrimaryKeyConstraint("resource", "token", name="pk_cqrs_locks"),
+)
+
+snapshots = Table(
+    "cqrs_snapshots",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("aggregate_type", Text, nullable=False),
+    Column("aggregate_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint(
+        "tenant_id", "aggregate_type", "aggregate_id", "version", name="pk_cqrs_snapshots"
+    ),
+)
+
+undo_history = Table(
+    "cqrs_undo_history",
+    metadata,
+    Column("sequence", _counter, _identity, nullable=False),
+    Column("token", Uuid, nullable=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("scope", Text, nullable=False),
+    Column("group_id", Uuid),
+    Column("command_type", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False, server_default="1"),
+    Column("command", LargeBinary, nullable=False),
+    Column("memento", LargeBinary),
+    Column("status", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("updated_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("sequence", name="pk_cqrs_undo_history"),
+    UniqueConstraint("token", name="uq_cqrs_undo_history_token"),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_cqrs_undo_history_scope",
+    undo_history.c.tenant_id,
+    undo_history.c.scope,
+    undo_history.c.sequence,
+)
+
+#: A key that was shredded leaves its row, so that it is never made anew.
+subject_keys = Table(
+    "cqrs_subject_keys",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("subject", Text, nullable=False),
+    Column("wrapped_key", LargeBinary),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("shredded_at", UTCDateTime),
+    PrimaryKeyConstraint("tenant_id", "subject", name="pk_cqrs_subject_keys"),
+)
+
+#: Events that were taken out of their streams.
+event_archive = Table(
+    "cqrs_event_archive",
+    metadata,
+    Column("position", BigInteger, nullable=False, autoincrement=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("aggregate_type", Text, nullable=False),
+    Column("aggregate_id", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("metadata", _json),
+    Column("correlation_id", Text),
+    Column("causation_id", Text),
+    Column("occurred_at", UTCDateTime, nullable=False),
+    Column("recorded_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("position", name="pk_cqrs_event_archive"),
+    UniqueConstraint(
+        "tenant_id",
+        "aggregate_type",
+        "aggregate_id",
+        "version",
+        name="uq_cqrs_event_archive_stream",
+    ),
 )

@@ -12,13 +12,16 @@ from cqrs_ddd_core.ports.event_store import ANY, IEventStore, NewEvent, StreamId
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, MessageKind, OutboxMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
 
-__all__ = ["EventRecorder"]
+__all__ = ["EventRecorder", "EventStoreSelector"]
+
+#: Returns the store of an aggregate type, or ``None`` when its events are not stored.
+EventStoreSelector: TypeAlias = "Callable[[str], IEventStore | None]"
 
 _Located: TypeAlias = tuple[StreamId | None, NewEvent]
 
@@ -31,7 +34,9 @@ class EventRecorder:
 
     Args:
         dispatchers: Whose handlers are called.
-        event_store: Where the events of aggregates are appended, when given.
+        event_store: Where the events of aggregates are appended, when given: one store for all,
+            or a function that returns the store of an aggregate type. Streams that were loaded
+            in the unit of work go to the store they came from.
         outbox: Where all events wait for publication, when given.
     """
 
@@ -39,11 +44,11 @@ class EventRecorder:
         self,
         dispatchers: Sequence[EventDispatcher],
         *,
-        event_store: IEventStore | None = None,
+        event_store: IEventStore | EventStoreSelector | None = None,
         outbox: IOutboxStorage | None = None,
     ) -> None:
         self._dispatchers = tuple(dispatchers)
-        self._event_store = event_store
+        self._select_store = _selector(event_store)
         self._outbox = outbox
 
     async def record(self, uow: UnitOfWork) -> list[DomainEvent]:
@@ -63,29 +68,34 @@ class EventRecorder:
         return recorded
 
     async def _write(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
-        if self._event_store is None and self._outbox is None:
-            return
         located = [(_stream_of(event), serialize_event(event)) for event in events]
-        if self._event_store is not None:
-            await self._append(self._event_store, located, uow)
-        if self._outbox is not None:
-            await self._outbox.save_messages([_to_message(*item) for item in located])
-
-    async def _append(
-        self, store: IEventStore, located: Sequence[_Located], uow: UnitOfWork
-    ) -> None:
         # Runs, not groups: an event must not move before another stream's earlier event.
         for stream, run in groupby(located, key=_first):
             if stream is not None:
-                result = await store.append(
-                    stream, [event for _, event in run], expected_version=ANY
-                )
-                uow.note_position(result.position)
+                await self._append(stream, [event for _, event in run], uow)
+        if self._outbox is not None:
+            await self._outbox.save_messages([_to_message(*item) for item in located])
+
+    async def _append(self, stream: StreamId, events: Sequence[NewEvent], uow: UnitOfWork) -> None:
+        pending = uow.pending_stream(stream)
+        if pending is not None:
+            result = await pending.append(events)
+        elif (store := self._select_store(stream.aggregate_type)) is not None:
+            result = await store.append(stream, events, expected_version=ANY)
+        else:
+            return
+        uow.note_position(result.position)
 
     def _announce(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
         for dispatcher in self._dispatchers:
             if dispatcher.handles_committed(events):
                 uow.on_commit(partial(dispatcher.dispatch_committed, events))
+
+
+def _selector(event_store: IEventStore | EventStoreSelector | None) -> EventStoreSelector:
+    if callable(event_store):
+        return event_store
+    return lambda _: event_store
 
 
 def _first(located: _Located) -> StreamId | None:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeAlias, cast, get_args, get_origin, get_type_hints
+from collections.abc import Awaitable, Callable, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    TypeAlias,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from typing_extensions import TypeVar
 
@@ -14,6 +23,9 @@ from cqrs_ddd_core.cqrs.query import Query, QueryResponse
 from cqrs_ddd_core.domain.events import DomainEvent
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, HandlerRegistrationError
 
+if TYPE_CHECKING:
+    from cqrs_ddd_core.ports.middleware import IMiddleware
+
 __all__ = [
     "CommandHandler",
     "EventHandler",
@@ -21,6 +33,7 @@ __all__ = [
     "HandlerFactory",
     "HandlerFunction",
     "QueryHandler",
+    "behaviors_of",
     "build_handler",
     "check_handler",
     "handled_type",
@@ -41,7 +54,11 @@ HandlerFactory: TypeAlias = Callable[[type[Any]], Any]
 
 
 class CommandHandler(ABC, Generic[C, R]):
-    """Handles one type of command inside its unit of work."""
+    """Handles one type of command inside its unit of work.
+
+    A class may have ``behaviors``: middlewares that run around its own commands only, such as
+    a retry policy, which has to stand outside of the unit of work.
+    """
 
     @abstractmethod
     async def handle(self, command: C) -> R | CommandResponse[R]:
@@ -106,6 +123,13 @@ def resolve_handler(handler: Handler, factory: HandlerFactory) -> HandlerFunctio
     """Return the async function behind a registered handler."""
     built = factory(handler) if isinstance(handler, type) else handler
     return cast("HandlerFunction", getattr(built, "handle", built))
+
+
+def behaviors_of(function: HandlerFunction) -> Sequence[IMiddleware]:
+    """Return the middlewares a handler brings along for its own messages, the first outermost."""
+    owner = getattr(function, "__self__", function)
+    behaviors: Sequence[IMiddleware] = getattr(owner, "behaviors", ())
+    return behaviors
 
 
 def handled_type(handler: Handler, base: type[Any]) -> type[Any]:

@@ -9,7 +9,12 @@ from cqrs_ddd_core.correlation import get_context, reset_context, set_context
 from cqrs_ddd_core.cqrs.command import to_response
 from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
 from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
-from cqrs_ddd_core.cqrs.handler import HandlerFactory, build_handler, resolve_handler
+from cqrs_ddd_core.cqrs.handler import (
+    HandlerFactory,
+    behaviors_of,
+    build_handler,
+    resolve_handler,
+)
 from cqrs_ddd_core.cqrs.pipeline import build_pipeline, select_middlewares
 from cqrs_ddd_core.cqrs.query import Query, QueryResponse
 from cqrs_ddd_core.ports.middleware import MiddlewareScope
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cqrs_ddd_core.cqrs.command import Command, CommandResponse
+    from cqrs_ddd_core.cqrs.event_recorder import EventStoreSelector
     from cqrs_ddd_core.cqrs.registry import HandlerRegistry
     from cqrs_ddd_core.ports.event_store import IEventStore
     from cqrs_ddd_core.ports.middleware import IMiddleware, NextHandler
@@ -48,9 +54,11 @@ class Mediator:
         registry: The handlers. Handler classes are built once, on first use.
         uow_factory: Makes the unit of work of each root command.
         middlewares: Run around every message, the first outermost. Those of scope ``OUTSIDE``
-            surround the unit of work, those of scope ``INSIDE`` are part of it.
+            surround the unit of work, those of scope ``INSIDE`` are part of it. A handler's own
+            ``behaviors`` run inside of those of the same scope.
         event_dispatcher: Further event handlers, besides those of the registry.
-        event_store: Where events of aggregates are appended, when given.
+        event_store: Where events of aggregates are appended, when given: one store for all, or a
+            function that returns the store of an aggregate type, ``None`` for none.
         outbox: Where events wait for publication, when given.
         handler_factory: Makes handlers of registered classes.
     """
@@ -62,7 +70,7 @@ class Mediator:
         *,
         middlewares: Sequence[IMiddleware] = (),
         event_dispatcher: EventDispatcher | None = None,
-        event_store: IEventStore | None = None,
+        event_store: IEventStore | EventStoreSelector | None = None,
         outbox: IOutboxStorage | None = None,
         handler_factory: HandlerFactory = build_handler,
     ) -> None:
@@ -138,9 +146,10 @@ class Mediator:
         async def handle(command: Command[Any]) -> CommandResponse[Any]:
             return to_response(await handler(command), command)
 
-        inside = build_pipeline(self._select(MiddlewareScope.INSIDE, command_type), handle)
+        own = behaviors_of(handler)
+        inside = build_pipeline(self._select(MiddlewareScope.INSIDE, command_type, own), handle)
         run = build_pipeline(
-            self._select(MiddlewareScope.OUTSIDE, command_type), self._in_unit_of_work(inside)
+            self._select(MiddlewareScope.OUTSIDE, command_type, own), self._in_unit_of_work(inside)
         )
         self._commands[command_type] = run
         return run
@@ -185,8 +194,10 @@ class Mediator:
         self._queries[query_type] = run
         return run
 
-    def _select(self, scope: MiddlewareScope, message_type: type[Any]) -> list[IMiddleware]:
-        return select_middlewares(self._middlewares, scope, message_type)
+    def _select(
+        self, scope: MiddlewareScope, message_type: type[Any], own: Sequence[IMiddleware] = ()
+    ) -> list[IMiddleware]:
+        return select_middlewares((*self._middlewares, *own), scope, message_type)
 
 
 async def _join(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.domain.events import enrich_event
+from cqrs_ddd_core.ports.event_store import StreamId
+from cqrs_ddd_core.ports.pending_stream import PendingStream
 from cqrs_ddd_core.ports.unit_of_work_scope import (
     UnitOfWorkScope,
     enter_scope,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from cqrs_ddd_core.domain.aggregate import RaisedEvent
     from cqrs_ddd_core.domain.events import DomainEvent
+    from cqrs_ddd_core.ports.event_store import IEventStore
     from cqrs_ddd_core.ports.unit_of_work_scope import EventRecording
 
 __all__ = ["EventSource", "UnitOfWork", "UnitOfWorkState"]
@@ -42,6 +45,11 @@ class EventSource(Protocol):
 
     @property
     def id(self) -> object: ...
+
+    @property
+    def version(self) -> int: ...
+
+    def set_version(self, version: int) -> None: ...
 
     def raised_events(self) -> tuple[RaisedEvent, ...]: ...
 
@@ -73,7 +81,9 @@ class UnitOfWork(ABC):
         self._sources: dict[int, EventSource] = {}
         self._raised: list[RaisedEvent] = []
         self._seen: set[object] = set()
+        self._streams: dict[StreamId, PendingStream] = {}
         self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
+        self._after_record: list[Callable[[UnitOfWork], Awaitable[None]]] = []
         self._recorder: EventRecording | None = None
         self._recorded: Sequence[DomainEvent] = ()
         self._doom: str | None = None
@@ -111,8 +121,18 @@ class UnitOfWork(ABC):
             self._position = position
 
     def before_commit(self, hook: Callable[[UnitOfWork], Awaitable[None]]) -> None:
-        """Run a hook inside the transaction just before it commits; its exception rolls back."""
+        """Run a hook inside the transaction before events are recorded; its exception rolls back.
+
+        Aggregates it saves are part of the commit.
+        """
         self._before_commit.append(hook)
+
+    def after_record(self, hook: Callable[[UnitOfWork], Awaitable[None]]) -> None:
+        """Run a hook as the last step inside the transaction; its exception rolls back.
+
+        The events are appended by then and have their positions; it can add no more.
+        """
+        self._after_record.append(hook)
 
     def record_with(self, recorder: EventRecording) -> None:
         """Let a recorder take the events as the last step before the commit; the first one stays.
@@ -147,6 +167,40 @@ class UnitOfWork(ABC):
         """Take over the events of an aggregate that was just saved; for repositories."""
         self.track(aggregate)
         self._add(aggregate.raised_events())
+
+    def expect_stream(self, aggregate: EventSource, store: IEventStore) -> PendingStream:
+        """Remember at which version an aggregate was loaded from its stream; the first load counts.
+
+        Whatever is recorded for the stream is then appended to this store, at that version.
+        """
+        self.track(aggregate)
+        stream = StreamId(aggregate.aggregate_type, str(aggregate.id))
+        pending = self._streams.get(stream)
+        if pending is None:
+            pending = self._streams[stream] = PendingStream(stream, store, aggregate.version)
+        return pending
+
+    def save_stream(self, aggregate: EventSource, store: IEventStore) -> PendingStream:
+        """Take over the events of an event-sourced aggregate; for repositories.
+
+        The aggregate is then at the version its stream will have.
+
+        Raises:
+            OptimisticConcurrencyError: Another copy of it was saved in this unit of work.
+        """
+        pending = self.expect_stream(aggregate, store)
+        raised = aggregate.raised_events()
+        new = [event for _, event in raised if event.event_id not in self._seen]
+        if new:
+            pending.expect(aggregate.version)
+            self._add(raised)
+            pending.events += new
+            aggregate.set_version(pending.next_version)
+        return pending
+
+    def pending_stream(self, stream: StreamId) -> PendingStream | None:
+        """Return what is going to be appended to a stream that was loaded or saved here."""
+        return self._streams.get(stream)
 
     def add_events(self, events: Iterable[DomainEvent]) -> None:
         """Add events that belong to no saved aggregate; ids known already are left out."""
@@ -239,6 +293,8 @@ class UnitOfWork(ABC):
             await hook(self)
         if self._recorder is not None:
             self._recorded = await self._recorder(self)
+        for hook in self._after_record:
+            await hook(self)
         if self._doom is not None:
             raise UnitOfWorkError(self._doom)
         self._refuse_unsaved_events()

@@ -1,0 +1,1 @@
+"""Ports of event sourcing and undo: what an adapter has to offer."""

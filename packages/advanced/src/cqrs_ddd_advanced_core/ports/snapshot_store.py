@@ -1,0 +1,64 @@
+"""The snapshot store port: states of aggregates, so that not every event has to be replayed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cqrs_ddd_core.ports.event_store import StreamId
+
+__all__ = ["ISnapshotStore", "Snapshot"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of an aggregate after so many events.
+
+    Attributes:
+        stream: Whose state it is.
+        version: The version of the last event in it.
+        fingerprint: Says which shape the state has; a state of another shape is not used.
+        state: JSON as UTF-8 bytes.
+        created_at: When it was taken, aware UTC.
+    """
+
+    stream: StreamId
+    version: int
+    fingerprint: str
+    state: bytes
+    created_at: datetime
+
+
+class ISnapshotStore(Protocol):
+    """Keeps snapshots beside the events they can be rebuilt from.
+
+    A snapshot is a copy: losing one costs time, never data. All calls see the tenant of the
+    current context only, and belong to the current unit of work when there is one.
+    """
+
+    @abstractmethod
+    async def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; one of the same stream and version is replaced."""
+        ...
+
+    @abstractmethod
+    async def get_latest_snapshot(
+        self, stream: StreamId, *, fingerprint: str | None = None, up_to_version: int | None = None
+    ) -> Snapshot | None:
+        """Return the newest snapshot of a stream, ``None`` when there is none.
+
+        Args:
+            stream: Whose.
+            fingerprint: Only one of this shape, when given.
+            up_to_version: None newer than this, when given.
+        """
+        ...
+
+    @abstractmethod
+    async def delete_snapshots(self, stream: StreamId, *, before_version: int | None = None) -> int:
+        """Remove the snapshots of a stream, or those older than a version; return how many."""
+        ...
