@@ -17,6 +17,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     UniqueViolationError,
 )
 from cqrs_ddd_persistence_sqlalchemy._dialect import to_uuid
+from cqrs_ddd_persistence_sqlalchemy._streams import OF_STREAM, stream_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_persistence_sqlalchemy._postgres_events import PostgresEvents
     from cqrs_ddd_persistence_sqlalchemy._sqlite_events import SQLiteEvents
 
-__all__ = ["OF_STREAM", "Append", "stream_version"]
-
-OF_STREAM: Final = "tenant_id = $1 AND aggregate_type = $2 AND aggregate_id = $3"
+__all__ = ["Append"]
 
 _EXPECTED: Final[dict[StreamState, int]] = {ANY: -1, STREAM_EXISTS: -2, NO_STREAM: 0}
 #: No stream is ever at a negative version, and those above are taken.
@@ -36,7 +35,6 @@ _NEVER: Final = -3
 #: How often an append that may follow any version tries again when another one was faster.
 _RACES: Final = 1000
 
-_VERSION: Final = f"SELECT coalesce(max(version), 0) FROM cqrs_events WHERE {OF_STREAM}"  # noqa: S608
 _BY_IDS: Final = f"""
 SELECT event_id, version, position, {OF_STREAM} FROM cqrs_events WHERE event_id {{any_of}}
 """  # noqa: S608 - constants only
@@ -115,13 +113,6 @@ class Append:
             )
             raise EventStoreError(msg)
         return AppendResult(rows[-1][1], rows[-1][2])
-
-
-async def stream_version(connection: DriverConnection, tenant_id: str, stream: StreamId) -> int:
-    """Return the version of the stream's last event; 0 when there is no such stream."""
-    rows = await connection.fetch(_VERSION, tenant_id, *stream)
-    version: int = rows[0][0]
-    return version
 
 
 def _to_number(expected: ExpectedVersion) -> int:

@@ -95,7 +95,8 @@ events = Table(
     Column("position", _counter, _identity, nullable=False),
     Column("tenant_id", Text, nullable=False, server_default=""),
     Column("aggregate_type", Text, nullable=False),
-    Column("aggregate_id", Text, nullable=False),
+    # By code point in every locale, so that the index of the streams serves their order.
+    Column("aggregate_id", _by_code_point, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("event_id", Uuid, nullable=False),
     Column("event_type", Text, nullable=False),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.ports.event_store import ANY, AppendResult, EventPage, IEventStore
-from cqrs_ddd_persistence_sqlalchemy._appending import OF_STREAM, Append, stream_version
+from cqrs_ddd_persistence_sqlalchemy._appending import Append
 from cqrs_ddd_persistence_sqlalchemy._event_rows import COLUMNS
 from cqrs_ddd_persistence_sqlalchemy._horizon import (
     Horizon,
@@ -21,9 +21,16 @@ from cqrs_ddd_persistence_sqlalchemy._session import (
     reading,
     reading_unit,
     single_statement,
+    writing,
     writing_unit,
 )
 from cqrs_ddd_persistence_sqlalchemy._sqlite_events import SQLiteEvents
+from cqrs_ddd_persistence_sqlalchemy._streams import (
+    OF_STREAM,
+    delete_events,
+    list_streams,
+    stream_version,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -119,19 +126,40 @@ class SQLAlchemyEventStore(IEventStore):
         return result
 
     async def get_events(
-        self, stream: StreamId, *, after_version: int = 0, up_to_version: int | None = None
+        self,
+        stream: StreamId,
+        *,
+        after_version: int = 0,
+        up_to_version: int | None = None,
+        limit: int | None = None,
     ) -> list[StoredEvent]:
-        tenant_id = get_context().tenant_id
         until = _LAST_VERSION if up_to_version is None else up_to_version
+        args = [get_context().tenant_id, *stream, after_version, until]
+        select = self._select_stream
+        if limit is not None:
+            select, args = f"{select} LIMIT $6", [*args, limit]
         async with reading(self._database) as connection:
-            rows = await connection.fetch(
-                self._select_stream, tenant_id, *stream, after_version, until
-            )
+            rows = await connection.fetch(select, *args)
         return self._sql.build(rows, stream)
 
     async def get_stream_version(self, stream: StreamId) -> int:
         async with reading(self._database) as connection:
             return await stream_version(connection, get_context().tenant_id, stream)
+
+    async def get_streams(
+        self, aggregate_type: str, *, after_id: str = "", limit: int = 500
+    ) -> list[StreamId]:
+        tenant_id = get_context().tenant_id
+        async with reading(self._database) as connection:
+            return await list_streams(connection, tenant_id, aggregate_type, after_id, limit)
+
+    async def delete_events(self, stream: StreamId, *, up_to_version: int) -> int:
+        tenant_id = get_context().tenant_id
+        postgres = self._database.is_postgres
+        async with writing(self._database) as connection:
+            return await delete_events(
+                connection, tenant_id, stream, up_to_version, postgres=postgres
+            )
 
     async def read_page(
         self, after_position: int = 0, *, limit: int = 500, event_filter: EventFilter | None = None

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from cqrs_ddd_core.primitives.exceptions import TransientPersistenceError
 from cqrs_ddd_persistence_sqlalchemy._database import database_of
 from cqrs_ddd_persistence_sqlalchemy._errors import translate
+from cqrs_ddd_persistence_sqlalchemy._event_changes import event_changes_allowed
 from cqrs_ddd_persistence_sqlalchemy._schema import metadata
 from cqrs_ddd_persistence_sqlalchemy._transaction import Transaction
 
@@ -32,10 +33,6 @@ __all__ = ["VERSION_TABLE", "allow_event_changes", "create_schema", "drop_schema
 VERSION_TABLE: Final = "cqrs_schema_version"
 
 _RUNNER_LOCK: Final = 4_817_250_113  # an arbitrary number that nobody else should use
-_ALLOW = {
-    True: "UPDATE cqrs_event_changes SET allowed = 1",
-    False: "UPDATE cqrs_event_changes SET allowed = 0",
-}
 
 
 async def upgrade(source: Source, *, lock_timeout: float = 2.0, timeout: float = 60.0) -> None:
@@ -77,18 +74,8 @@ async def allow_event_changes(uow: SQLAlchemyUnitOfWork) -> AsyncIterator[None]:
     Events are immutable everywhere else. Readers that have seen a changed event are not told.
     """
     driver = await uow.driver_connection()
-    postgres = uow.database.is_postgres
-    await driver.execute(
-        "SET LOCAL cqrs_ddd.allow_event_changes = 'on'" if postgres else _ALLOW[True]
-    )
-    try:
+    async with event_changes_allowed(driver, postgres=uow.database.is_postgres):
         yield
-    finally:
-        # An exception rolls the switch back with everything else.
-        if not postgres or driver.in_transaction:
-            await driver.execute(
-                "SET LOCAL cqrs_ddd.allow_event_changes = 'off'" if postgres else _ALLOW[False]
-            )
 
 
 @asynccontextmanager

@@ -89,7 +89,7 @@ class StoredEvent:
 
     Attributes:
         position: Place in the order of all events, from 1, increasing, with holes.
-        version: Place in its stream, from 1, without gaps.
+        version: Place in its stream, from 1, without gaps, also when older ones were removed.
         payload_bytes: The stored JSON, exactly as written.
         recorded_at: When the store wrote it, aware UTC.
     """
@@ -175,10 +175,12 @@ class IEventStore(Protocol):
     everything its transaction had seen.
 
     An append inside a unit of work of the same database commits or vanishes with it, and is
-    visible to ``get_events`` and ``get_stream_version`` of that unit of work at once. Outside
-    one it is a transaction of its own. All calls see the tenant of the current context only.
+    visible to ``get_events``, ``get_stream_version`` and ``get_streams`` of that unit of work at
+    once. Outside one it is a transaction of its own. All calls see the tenant of the current
+    context only.
 
-    An adapter inherits ``read_stream`` and ``read_all``, which are made of the other calls.
+    An adapter inherits ``read_stream``, ``read_streams`` and ``read_all``, which are made of the
+    other calls.
     """
 
     @abstractmethod
@@ -203,18 +205,28 @@ class IEventStore(Protocol):
 
     @abstractmethod
     async def get_events(
-        self, stream: StreamId, *, after_version: int = 0, up_to_version: int | None = None
+        self,
+        stream: StreamId,
+        *,
+        after_version: int = 0,
+        up_to_version: int | None = None,
+        limit: int | None = None,
     ) -> list[StoredEvent]:
-        """Return a stream's events in version order; an unknown stream has none."""
+        """Return a stream's events in version order; an unknown stream has none.
+
+        Args:
+            stream: Whose events.
+            after_version: Only events behind this version.
+            up_to_version: Only events up to this version, inclusive.
+            limit: How many at most, the oldest of them.
+        """
         ...
 
     async def read_stream(
         self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
     ) -> AsyncIterator[StoredEvent]:
         """Yield a stream's events in version order, holding one batch in memory."""
-        while batch := await self.get_events(
-            stream, after_version=after_version, up_to_version=after_version + batch_size
-        ):
+        while batch := await self.get_events(stream, after_version=after_version, limit=batch_size):
             for event in batch:
                 yield event
             after_version = batch[-1].version
@@ -222,6 +234,53 @@ class IEventStore(Protocol):
     @abstractmethod
     async def get_stream_version(self, stream: StreamId) -> int:
         """Return the version of the stream's last event; 0 when there is no such stream."""
+        ...
+
+    @abstractmethod
+    async def get_streams(
+        self, aggregate_type: str, *, after_id: str = "", limit: int = 500
+    ) -> list[StreamId]:
+        """Return up to ``limit`` streams of a type, by aggregate id in code point order.
+
+        Like ``get_events`` it sees what the current unit of work appended. It costs what it
+        returns, however many events the streams have.
+
+        Args:
+            aggregate_type: Only streams of this type.
+            after_id: Only ids behind this one: the last of the page before.
+            limit: How many at most.
+        """
+        ...
+
+    async def read_streams(
+        self, aggregate_type: str, *, batch_size: int = 500
+    ) -> AsyncIterator[StreamId]:
+        """Yield the streams of a type by aggregate id, holding one batch in memory.
+
+        A stream that begins meanwhile is met if its id is behind those already seen.
+        """
+        after_id = ""
+        while batch := await self.get_streams(aggregate_type, after_id=after_id, limit=batch_size):
+            for stream in batch:
+                yield stream
+            after_id = batch[-1].aggregate_id
+
+    @abstractmethod
+    async def delete_events(self, stream: StreamId, *, up_to_version: int) -> int:
+        """Remove a stream's events up to a version for good, and return how many there were.
+
+        This is for administrators: events are immutable in every other way. The newest event of
+        a stream stays, so that its versions go on as before: the stream then begins at a version
+        above 1. Readers that have seen the events are not told; readers of everything pass over
+        the holes. A later repeat of the append that had stored them is a new append.
+
+        Inside a unit of work of the same database it commits or vanishes with it. Repeating it
+        removes nothing more.
+
+        Raises:
+            NewestEventError: It would remove the newest event; append a tombstone or a summary
+                first. Nothing was removed.
+        """
         ...
 
     @abstractmethod

@@ -29,6 +29,7 @@ __all__ = [
     "MessageTypeRegistrationError",
     "MessagingError",
     "MissingExtraError",
+    "NewestEventError",
     "OptimisticConcurrencyError",
     "OutboxError",
     "PersistenceError",
@@ -318,6 +319,25 @@ class SchemaNotInstalledError(PersistenceError):
 
 class EventStoreError(PersistenceError):
     """The event store cannot do what was asked."""
+
+
+class NewestEventError(EventStoreError):
+    """A stream's newest event cannot be removed, because it keeps the count of versions.
+
+    Args:
+        stream: Whose events were to be removed.
+        version: Version of its newest event.
+        up_to_version: Up to where it was asked.
+    """
+
+    def __init__(self, stream: object, version: int, up_to_version: int) -> None:
+        super().__init__(
+            f"{stream} ends at version {version}, so events up to {up_to_version} cannot be "
+            "removed: the newest one keeps the count; append a tombstone or a summary first"
+        )
+        self.stream = stream
+        self.version = version
+        self.up_to_version = up_to_version
 
 
 class OutboxError(PersistenceError):

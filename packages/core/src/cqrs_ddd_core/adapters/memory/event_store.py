@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections import defaultdict
 from datetime import datetime
+from heapq import nsmallest
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -29,10 +30,14 @@ from cqrs_ddd_core.ports.event_store import (
     StreamId,
 )
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
-from cqrs_ddd_core.primitives.exceptions import EventStoreError, OptimisticConcurrencyError
+from cqrs_ddd_core.primitives.exceptions import (
+    EventStoreError,
+    NewestEventError,
+    OptimisticConcurrencyError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cqrs_ddd_core.adapters.memory.database import Transaction
 
@@ -83,13 +88,39 @@ class InMemoryEventStore(IEventStore):
             return AppendResult(rows[-1].version, rows[-1].position)
 
     async def get_events(
-        self, stream: StreamId, *, after_version: int = 0, up_to_version: int | None = None
+        self,
+        stream: StreamId,
+        *,
+        after_version: int = 0,
+        up_to_version: int | None = None,
+        limit: int | None = None,
     ) -> list[StoredEvent]:
         rows = self._log().read(stream, self._transaction(), after_version, up_to_version)
-        return [_to_event(row) for row in rows]
+        return [_to_event(row) for row in rows[:limit]]
 
     async def get_stream_version(self, stream: StreamId) -> int:
         return self._log().version(stream, self._transaction())
+
+    async def get_streams(
+        self, aggregate_type: str, *, after_id: str = "", limit: int = 500
+    ) -> list[StreamId]:
+        streams = self._log().streams(self._transaction())
+        return nsmallest(
+            limit,
+            (
+                s
+                for s in streams
+                if s.aggregate_type == aggregate_type and s.aggregate_id > after_id
+            ),
+        )
+
+    async def delete_events(self, stream: StreamId, *, up_to_version: int) -> int:
+        async with write_transaction(self._database) as transaction:
+            log = self._log()
+            version = log.version(stream, transaction)
+            if 0 < version <= up_to_version:
+                raise NewestEventError(stream, version, up_to_version)
+            return log.remove(stream, up_to_version, transaction)
 
     async def read_page(
         self, after_position: int = 0, *, limit: int = 500, event_filter: EventFilter | None = None
@@ -136,7 +167,7 @@ class _Row(NamedTuple):
 
 
 class _Rows:
-    """Events in position order, by stream and by id."""
+    """Events in position order, by stream and by id; a stream may have lost its oldest ones."""
 
     def __init__(self) -> None:
         self.rows: list[_Row] = []
@@ -149,6 +180,27 @@ class _Rows:
             self.streams.setdefault(row.stream, []).append(row)
             self.ids[row.event_id] = row
 
+    def version(self, stream: StreamId) -> int:
+        rows = self.streams.get(stream)
+        return rows[-1].version if rows else 0
+
+    def read(self, stream: StreamId, after: int, until: int | None) -> list[_Row]:
+        rows = self.streams.get(stream)
+        if not rows:
+            return []
+        first = rows[0].version - 1
+        return rows[max(after - first, 0) : None if until is None else max(until - first, 0)]
+
+    def remove(self, versions: Mapping[StreamId, int]) -> None:
+        """Remove events of streams, each up to a version."""
+        gone: set[int] = set()
+        for stream, until in versions.items():
+            for row in self.read(stream, 0, until):
+                gone.add(row.position)
+                del self.ids[row.event_id]
+            self.streams[stream] = self.read(stream, until, None)
+        self.rows = [row for row in self.rows if row.position not in gone]
+
 
 class _Log(Participant):
     """The events of one tenant: those committed, and those of the one writer there can be."""
@@ -156,23 +208,32 @@ class _Log(Participant):
     def __init__(self) -> None:
         self.committed = _Rows()
         self._pending = _Rows()
+        # How far the writer has removed committed streams.
+        self._removed: dict[StreamId, int] = {}
 
     def version(self, stream: StreamId, transaction: Transaction | None) -> int:
-        version = len(self.committed.streams.get(stream, ()))
-        if transaction is not None:
-            version += len(self._pending.streams.get(stream, ()))
-        return version
+        pending = 0 if transaction is None else self._pending.version(stream)
+        return pending or self.committed.version(stream)
+
+    def streams(self, transaction: Transaction | None) -> Iterable[StreamId]:
+        committed = self.committed.streams
+        return committed if transaction is None else {**committed, **self._pending.streams}
 
     def read(
         self, stream: StreamId, transaction: Transaction | None, after: int, until: int | None
     ) -> list[_Row]:
-        committed = self.committed.streams.get(stream, [])
-        rows = committed[after:until]
-        if transaction is not None and (pending := self._pending.streams.get(stream)):
-            first = len(committed)
-            end = None if until is None else max(until - first, 0)
-            rows += pending[max(after - first, 0) : end]
-        return rows
+        if transaction is None:
+            return self.committed.read(stream, after, until)
+        left = max(after, self._removed.get(stream, 0))
+        return self.committed.read(stream, left, until) + self._pending.read(stream, after, until)
+
+    def remove(self, stream: StreamId, until: int, transaction: Transaction) -> int:
+        count = len(self.read(stream, transaction, 0, until))
+        if count:
+            transaction.enlist(self)
+            self._pending.remove({stream: until})
+            self._removed[stream] = until
+        return count
 
     def find_append(
         self, stream: StreamId, events: Sequence[NewEvent], transaction: Transaction
@@ -190,18 +251,24 @@ class _Log(Participant):
         raise EventStoreError(msg)
 
     def _find(self, event_id: UUID) -> _Row | None:
-        return self.committed.ids.get(event_id) or self._pending.ids.get(event_id)
+        row = self.committed.ids.get(event_id)
+        if row is None or row.version <= self._removed.get(row.stream, 0):
+            row = self._pending.ids.get(event_id)
+        return row
 
     def add(self, rows: list[_Row], transaction: Transaction) -> None:
         transaction.enlist(self)
         self._pending.add(rows)
 
     def commit(self) -> None:
+        if self._removed:
+            self.committed.remove(self._removed)
         self.committed.add(self._pending.rows)
-        self._pending = _Rows()
+        self.rollback()
 
     def rollback(self) -> None:
         self._pending = _Rows()
+        self._removed = {}
 
 
 def _check_version(stream: StreamId, actual: int, expected: ExpectedVersion) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cqrs_ddd_core.testing.event_store._feed import FeedTests
+from cqrs_ddd_core.testing.event_store._removal import RemovalTests
 from cqrs_ddd_core.testing.event_store._streams import StreamTests
 from cqrs_ddd_core.testing.event_store._transactions import TransactionTests
 from cqrs_ddd_core.testing.event_store._versions import VersionTests
@@ -10,5 +11,5 @@ from cqrs_ddd_core.testing.event_store._versions import VersionTests
 __all__ = ["EventStoreConformance"]
 
 
-class EventStoreConformance(TransactionTests, FeedTests, VersionTests, StreamTests):
-    """Appending, reading, following, transactions and tenants."""
+class EventStoreConformance(TransactionTests, FeedTests, VersionTests, StreamTests, RemovalTests):
+    """Appending, reading, following, removing, transactions and tenants."""

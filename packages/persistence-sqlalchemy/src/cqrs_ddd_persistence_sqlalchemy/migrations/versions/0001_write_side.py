@@ -85,7 +85,7 @@ def _events() -> None:
         sa.Column("position", _counter, _identity(), nullable=False),
         _tenant(),
         sa.Column("aggregate_type", sa.Text(), nullable=False),
-        sa.Column("aggregate_id", sa.Text(), nullable=False),
+        sa.Column("aggregate_id", _by_code_point, nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("event_type", sa.Text(), nullable=False),
