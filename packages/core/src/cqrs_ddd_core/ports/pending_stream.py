@@ -33,9 +33,10 @@ class PendingStream:
         events: Saved and not appended yet, in the order they were raised.
         on_conflict: What becomes of them when the stream is at another version; the conflict is
             raised when not set.
+        has_ended: Whether the last event is a tombstone, after which nothing is saved any more.
     """
 
-    __slots__ = ("events", "on_conflict", "store", "stream", "version")
+    __slots__ = ("events", "has_ended", "on_conflict", "store", "stream", "version")
 
     def __init__(self, stream: StreamId, store: IEventStore, version: int) -> None:
         self.stream = stream
@@ -43,6 +44,7 @@ class PendingStream:
         self.version = version
         self.events: list[DomainEvent] = []
         self.on_conflict: ConflictResolution | None = None
+        self.has_ended = False
 
     @property
     def next_version(self) -> int:

@@ -85,6 +85,7 @@ class UnitOfWork(ABC):
         self._before_commit: list[Callable[[UnitOfWork], Awaitable[None]]] = []
         self._after_record: list[Callable[[UnitOfWork], Awaitable[None]]] = []
         self._recorder: EventRecording | None = None
+        self._fallback_recorder: EventRecording | None = None
         self._recorded: Sequence[DomainEvent] = ()
         self._doom: str | None = None
         self._on_commit: list[Callable[[], Awaitable[None]]] = []
@@ -134,13 +135,19 @@ class UnitOfWork(ABC):
         """
         self._after_record.append(hook)
 
-    def record_with(self, recorder: EventRecording) -> None:
+    def record_with(self, recorder: EventRecording, *, fallback: bool = False) -> None:
         """Let a recorder take the events as the last step before the commit; the first one stays.
 
         The mediator gives its own; without one, events are refused at the commit.
+
+        Args:
+            recorder: Takes them.
+            fallback: Whether any other recorder, given before or later, goes before this one.
         """
-        if self._recorder is None:
-            self._recorder = recorder
+        if fallback:
+            self._fallback_recorder = self._fallback_recorder or recorder
+        else:
+            self._recorder = self._recorder or recorder
 
     @property
     def recorded_events(self) -> Sequence[DomainEvent]:
@@ -291,8 +298,9 @@ class UnitOfWork(ABC):
     async def _prepare(self) -> None:
         for hook in self._before_commit:
             await hook(self)
-        if self._recorder is not None:
-            self._recorded = await self._recorder(self)
+        recorder = self._recorder or self._fallback_recorder
+        if recorder is not None:
+            self._recorded = await recorder(self)
         for hook in self._after_record:
             await hook(self)
         if self._doom is not None:
