@@ -17,6 +17,7 @@ WITHOUT_SUITE = {
     "background_worker": "background/polling.py is the one loop",
     "event_dispatcher": "cqrs/event_dispatcher.py is the one dispatcher",
     "middleware": "each middleware has its own behaviour",
+    "payload_condition": "part of a filter; the suite of the event store asks for it",
     "pending_stream": "what a unit of work remembers; the suite of the unit of work asks for it",
     "retry": "a policy is a pure function of its arguments",
     "unit_of_work_scope": "the suite of the unit of work asks it for the current one",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.ports.event_store import ANY, AppendResult, EventPage, IEventStore
 from cqrs_ddd_persistence_sqlalchemy._appending import Append
+from cqrs_ddd_persistence_sqlalchemy._event_filter import filter_conditions
 from cqrs_ddd_persistence_sqlalchemy._event_rows import COLUMNS
 from cqrs_ddd_persistence_sqlalchemy._horizon import (
     Horizon,
@@ -84,8 +85,7 @@ class SQLAlchemyEventStore(IEventStore):
             self._sql = SQLiteEvents()
             self._horizon = self._database.share(SQLiteHorizon)
         self._select_stream = (
-            f"{self._select('NULL, NULL')} {OF_STREAM} "
-            "AND version > $4 AND version <= $5 ORDER BY version"
+            f"{self._select('NULL, NULL')} {OF_STREAM} AND version > $4 AND version <= $5"
         )
         # IS TRUE keeps the planner from going by the index of the streams, which begins with the
         # tenant: it would read all events of the tenant for every page.
@@ -132,12 +132,17 @@ class SQLAlchemyEventStore(IEventStore):
         after_version: int = 0,
         up_to_version: int | None = None,
         limit: int | None = None,
+        event_filter: EventFilter | None = None,
     ) -> list[StoredEvent]:
         until = _LAST_VERSION if up_to_version is None else up_to_version
         args = [get_context().tenant_id, *stream, after_version, until]
         select = self._select_stream
+        if event_filter is not None:
+            select = " AND ".join([select, *self._conditions(event_filter, args)])
+        select += " ORDER BY version"
         if limit is not None:
-            select, args = f"{select} LIMIT $6", [*args, limit]
+            args.append(limit)
+            select += f" LIMIT ${len(args)}"
         async with reading(self._database) as connection:
             rows = await connection.fetch(select, *args)
         return self._sql.build(rows, stream)
@@ -210,27 +215,7 @@ class SQLAlchemyEventStore(IEventStore):
         return events, events[-1].position if len(events) == limit else after
 
     def _conditions(self, wanted: EventFilter, args: list[Any]) -> list[str]:
-        """Return the conditions of a filter and append their arguments."""
-        sql = self._sql
-        conditions = []
-
-        def add(condition: str, value: Any) -> None:
-            args.append(value)
-            conditions.append(condition.format(f"${len(args)}"))
-
-        if wanted.aggregate_types is not None:
-            add(f"aggregate_type {sql.any_of('{0}')}", sql.list_argument(wanted.aggregate_types))
-        if wanted.event_types is not None:
-            add(f"event_type {sql.any_of('{0}')}", sql.list_argument(wanted.event_types))
-        if wanted.correlation_id is not None:
-            add("correlation_id = {0}", wanted.correlation_id)
-        if wanted.occurred_from is not None:
-            add("occurred_at >= {0}", wanted.occurred_from)
-        if wanted.occurred_until is not None:
-            add("occurred_at < {0}", wanted.occurred_until)
-        if wanted.metadata:
-            add(sql.has_metadata("{0}"), sql.metadata_argument(wanted.metadata))
-        return conditions
+        return filter_conditions(wanted, args, self._sql, self._database.engine.dialect)
 
     async def _settled(self) -> int:
         """Return how far everything committed can be read, as of now."""

@@ -32,6 +32,7 @@ from cqrs_ddd_core.ports.outbox import (
     PendingMessage,
     partition_of,
 )
+from cqrs_ddd_core.ports.payload_condition import PayloadCondition
 from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
 from cqrs_ddd_core.ports.repository import IRepository
 from cqrs_ddd_core.ports.retry import IRetryPolicy
@@ -82,6 +83,7 @@ __all__ = [
     "OutboxMessage",
     "OutboxPartition",
     "OutboxStatus",
+    "PayloadCondition",
     "PendingMessage",
     "PublishOutcome",
     "ResourceIdentifier",

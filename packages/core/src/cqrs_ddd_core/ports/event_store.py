@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from cqrs_ddd_core.ports.payload_condition import PayloadCondition
+
 __all__ = [
     "ANY",
     "NO_STREAM",
@@ -57,7 +59,18 @@ class StreamId(NamedTuple):
     aggregate_id: str
 
     def __str__(self) -> str:
-        return f"{self.aggregate_type}-{self.aggregate_id}"
+        aggregate_type = self.aggregate_type
+        if "-" in aggregate_type or "%" in aggregate_type:
+            aggregate_type = aggregate_type.replace("%", "%25").replace("-", "%2D")
+        return f"{aggregate_type}-{self.aggregate_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> StreamId | None:
+        """Return the stream that is written like that; ``None`` when none is."""
+        aggregate_type, dash, aggregate_id = text.partition("-")
+        if not dash:
+            return None
+        return cls(aggregate_type.replace("%2D", "-").replace("%25", "%"), aggregate_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +146,7 @@ class AppendResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a reader of everything wants; conditions that are set must all hold.
+    """Which events a reader wants; conditions that are set must all hold.
 
     Attributes:
         aggregate_types: Only streams of these types.
@@ -142,6 +155,8 @@ class EventFilter:
         occurred_from: At or after, aware UTC.
         occurred_until: Before, aware UTC.
         metadata: Top-level metadata keys with the JSON values they must have.
+        payload: Leave out events whose payload tells that they do not match. A store may pass on
+            what it cannot look into, so that the reader has to check again.
     """
 
     aggregate_types: frozenset[str] | None = None
@@ -150,6 +165,7 @@ class EventFilter:
     occurred_from: datetime | None = None
     occurred_until: datetime | None = None
     metadata: Mapping[str, Any] | None = None
+    payload: Sequence[PayloadCondition] = ()
 
 
 class EventPage(NamedTuple):
@@ -211,6 +227,7 @@ class IEventStore(Protocol):
         after_version: int = 0,
         up_to_version: int | None = None,
         limit: int | None = None,
+        event_filter: EventFilter | None = None,
     ) -> list[StoredEvent]:
         """Return a stream's events in version order; an unknown stream has none.
 
@@ -219,14 +236,22 @@ class IEventStore(Protocol):
             after_version: Only events behind this version.
             up_to_version: Only events up to this version, inclusive.
             limit: How many at most, the oldest of them.
+            event_filter: Only events that meet it.
         """
         ...
 
     async def read_stream(
-        self, stream: StreamId, *, after_version: int = 0, batch_size: int = 1000
+        self,
+        stream: StreamId,
+        *,
+        after_version: int = 0,
+        batch_size: int = 1000,
+        event_filter: EventFilter | None = None,
     ) -> AsyncIterator[StoredEvent]:
         """Yield a stream's events in version order, holding one batch in memory."""
-        while batch := await self.get_events(stream, after_version=after_version, limit=batch_size):
+        while batch := await self.get_events(
+            stream, after_version=after_version, limit=batch_size, event_filter=event_filter
+        ):
             for event in batch:
                 yield event
             after_version = batch[-1].version

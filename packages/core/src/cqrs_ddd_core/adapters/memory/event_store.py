@@ -94,8 +94,11 @@ class InMemoryEventStore(IEventStore):
         after_version: int = 0,
         up_to_version: int | None = None,
         limit: int | None = None,
+        event_filter: EventFilter | None = None,
     ) -> list[StoredEvent]:
         rows = self._log().read(stream, self._transaction(), after_version, up_to_version)
+        if event_filter is not None:
+            rows = [row for row in rows if _matches(row, event_filter)]
         return [_to_event(row) for row in rows[:limit]]
 
     async def get_stream_version(self, stream: StreamId) -> int:
@@ -313,6 +316,9 @@ def _matches(row: _Row, wanted: EventFilter) -> bool:
         and (wanted.occurred_from is None or row.occurred_at >= wanted.occurred_from)
         and (wanted.occurred_until is None or row.occurred_at < wanted.occurred_until)
         and (wanted.metadata is None or _has_metadata(row, wanted.metadata))
+        and not any(
+            c.rejects(row.event_type, row.schema_version, row.payload) for c in wanted.payload
+        )
     )
 
 

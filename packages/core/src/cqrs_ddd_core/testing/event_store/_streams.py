@@ -32,16 +32,25 @@ class StreamTests(EventStoreSuite):
             ('{"text": "' + "日本語 \U0001f4bf é" + '"}').encode(),
             b'{"escaped": "\\u00e9 \\u0000 \\" \\\\"}',
             b'{"long": "' + b"x" * 300_000 + b'"}',
+            bytes(range(256)),
+            b"",
         ],
-        ids=["empty", "spaces and order", "numbers", "unicode", "escapes", "300 kB"],
+        ids=[
+            "empty",
+            "spaces and order",
+            "numbers",
+            "unicode",
+            "escapes",
+            "300 kB",
+            "no text",
+            "nothing",
+        ],
     )
     async def test_payload_bytes_are_kept_exactly(self, store: IEventStore, payload: bytes) -> None:
         stream = new_stream()
-        await store.append(stream, [new_event(payload=payload)])
-        [stored] = await store.get_events(stream)
-        assert stored.payload_bytes == payload
-        [listed] = (await store.read_page()).events
-        assert listed.payload_bytes == payload
+        await store.append(stream, [new_event(payload=payload), new_event(payload=payload)])
+        assert [e.payload_bytes for e in await store.get_events(stream)] == [payload] * 2
+        assert [e.payload_bytes for e in (await store.read_page()).events] == [payload] * 2
 
     async def test_times_come_back_as_aware_utc(self, store: IEventStore) -> None:
         """S-1."""
