@@ -6,7 +6,7 @@ from cqrs_ddd_core.cqrs.batching import BatchHandler, CommandBatcher
 from cqrs_ddd_core.cqrs.command import Command, CommandResponse
 from cqrs_ddd_core.cqrs.critical_section import CriticalSection
 from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
-from cqrs_ddd_core.cqrs.event_serializer import EventSerializer, serialize_event
+from cqrs_ddd_core.cqrs.event_serializer import EventSerializer, EventWriter, serialize_event
 from cqrs_ddd_core.cqrs.handler import (
     CommandHandler,
     EventHandler,
@@ -31,6 +31,7 @@ __all__ = [
     "EventHandler",
     "EventSerializer",
     "EventSubscription",
+    "EventWriter",
     "HandlerFactory",
     "HandlerFunction",
     "HandlerRegistry",

@@ -17,7 +17,7 @@ from cqrs_ddd_core.primitives.result import Result
 if TYPE_CHECKING:
     from cqrs_ddd_core.ports.locking import ResourceIdentifier
 
-__all__ = ["Command", "CommandResponse", "to_response"]
+__all__ = ["COMMAND_ENVELOPE_FIELDS", "Command", "CommandResponse", "to_response"]
 
 R = TypeVar("R", default=None)
 # Covariant, so that the place where a result is used does not change the type of the command.
@@ -29,6 +29,7 @@ class Command(BaseModel, Generic[R_co]):
 
     Attributes:
         command_type: Name under which it is stored and sent; the class name unless set.
+        schema_version: Version of its shape, raised when an upcaster is added.
         command_id: The idempotency key. Give your own to make repeats of one request harmless.
         correlation_id: Shared by all work of one request; taken from the context when not given.
     """
@@ -38,6 +39,7 @@ class Command(BaseModel, Generic[R_co]):
     )
 
     command_type: ClassVar[str] = "Command"
+    schema_version: ClassVar[int] = 1
 
     command_id: UUID = Field(default_factory=new_id)
     correlation_id: str | None = None
@@ -50,6 +52,10 @@ class Command(BaseModel, Generic[R_co]):
     def get_critical_resources(self) -> Sequence[ResourceIdentifier]:
         """Return what the concurrency guard locks while the command is handled; nothing here."""
         return ()
+
+
+#: Fields that say which command it is, and that no change of its shape concerns.
+COMMAND_ENVELOPE_FIELDS = frozenset(Command.model_fields)
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
+    from cqrs_ddd_core.cqrs.event_serializer import EventWriter
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
 
@@ -38,6 +39,8 @@ class EventRecorder:
             or a function that returns the store of an aggregate type. Streams that were loaded
             in the unit of work go to the store they came from.
         outbox: Where all events wait for publication, when given.
+        serialize: How events are written; ``EventSerializer.serialize`` keeps some at an older
+            version.
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class EventRecorder:
         *,
         event_store: IEventStore | EventStoreSelector | None = None,
         outbox: IOutboxStorage | None = None,
+        serialize: EventWriter = serialize_event,
     ) -> None:
         self._dispatchers = tuple(dispatchers)
         self._select_store = _selector(event_store)
         self._outbox = outbox
+        self._serialize = serialize
 
     async def record(self, uow: UnitOfWork) -> list[DomainEvent]:
         """Handle the events added so far, and those their handlers add, and return them all.
@@ -68,7 +73,7 @@ class EventRecorder:
         return recorded
 
     async def _write(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
-        located = [(_stream_of(event), serialize_event(event)) for event in events]
+        located = [(_stream_of(event), self._serialize(event)) for event in events]
         # Runs, not groups: an event must not move before another stream's earlier event.
         for stream, run in groupby(located, key=_first):
             if stream is not None:

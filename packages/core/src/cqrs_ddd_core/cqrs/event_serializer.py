@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import uuid5
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from cqrs_ddd_core.domain.events import ENVELOPE_FIELDS, DomainEvent
-from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent
-from cqrs_ddd_core.primitives.exceptions import ConfigurationError, EventPayloadError
+from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent, StreamId
+from cqrs_ddd_core.primitives.exceptions import (
+    ConfigurationError,
+    EventPayloadError,
+    SchemaVersionError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
 
     from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
+    from cqrs_ddd_core.ports.outbox import OutboxMessage
     from cqrs_ddd_core.ports.upcasting import IUpcasterRegistry, UpcastPayload
 
-__all__ = ["EventSerializer", "serialize_event"]
+__all__ = ["EventSerializer", "EventWriter", "serialize_event"]
+
+#: Turns an event into what an event store appends.
+EventWriter: TypeAlias = Callable[[DomainEvent], NewEvent]
 
 _EXCLUDED = set(ENVELOPE_FIELDS)
 
@@ -51,23 +63,48 @@ class EventSerializer:
 
     Args:
         registry: The closed list of event types that may be read.
-        upcaster_registry: How payloads of older shapes are read, where there are any.
+        upcaster_registry: How payloads of other shapes are read, where there are any.
+        write_versions: Event types that ``serialize`` still writes at an older version, while
+            processes run that cannot read today's.
 
     Raises:
-        ConfigurationError: The upcasters of a registered type do not lead to the version its
-            class has.
+        ConfigurationError: The upcasters have a gap, those of a registered type do not lead to
+            the version its class has, or no downcaster leads to a version that is to be written.
     """
 
     def __init__(
-        self, registry: EventTypeRegistry, upcaster_registry: IUpcasterRegistry | None = None
+        self,
+        registry: EventTypeRegistry,
+        upcaster_registry: IUpcasterRegistry | None = None,
+        *,
+        write_versions: Mapping[str, int] | None = None,
     ) -> None:
         self._registry = registry
         self._upcasters = upcaster_registry
         # Looked up once per type and version: this runs for every event of a replay. None stands
-        # for the version the class has.
+        # for a shape that has to be changed first.
         self._decoders: dict[tuple[str, int], Callable[..., Any] | None] = {}
         if upcaster_registry is not None:
+            upcaster_registry.check()
             _check_versions(registry, upcaster_registry)
+        self._older = {
+            event_type: _OlderShape(version, self._downcaster(event_type, version))
+            for event_type, version in (write_versions or {}).items()
+        }
+
+    def serialize(self, event: DomainEvent) -> NewEvent:
+        """Turn an event into what an event store appends, at the version it is to be written.
+
+        Raises:
+            EventPayloadError: A field holds something that JSON cannot.
+            SerializationError: Its downcaster failed.
+        """
+        new = serialize_event(event)
+        older = self._older.get(new.event_type)
+        if older is None:
+            return new
+        payload = to_json(older.downcast(from_json(new.payload)))
+        return replace(new, payload=payload, schema_version=older.version)
 
     def hydrate(self, stored: StoredEvent) -> Sequence[DomainEvent]:
         """Return what a stored event is read as today: one event, several, or none.
@@ -77,53 +114,49 @@ class EventSerializer:
 
         Raises:
             UnknownEventTypeError: Its type is not registered.
-            EventPayloadError: Its payload does not fit the class, or has another version than
-                the class and no upcaster.
+            EventPayloadError: Its payload does not fit the class.
+            SchemaVersionError: Its payload has another version than the class, and no upcaster.
+            SerializationError: An upcaster failed.
         """
-        decode = self._decoder(stored.event_type, stored.schema_version)
-        if decode is None:
-            return self._upcast(stored)
-        return (_read(decode, stored.payload_bytes, stored),)
+        return self._hydrate(stored)
+
+    def hydrate_message(self, message: OutboxMessage) -> Sequence[DomainEvent]:
+        """Return what a message is read as today, be it parked in the outbox or received.
+
+        It is read by the rules of ``hydrate``, which lists the errors too.
+        """
+        return self._hydrate(_received(message))
 
     def hydrate_all(self, stored: Iterable[StoredEvent]) -> Iterator[DomainEvent]:
-        """Yield what stored events are read as today, in the order given.
-
-        Raises:
-            UnknownEventTypeError: Some type is not registered.
-            EventPayloadError: Some payload cannot be read.
-        """
+        """Yield what stored events are read as today, in the order given; see ``hydrate``."""
         for event in stored:
-            yield from self.hydrate(event)
+            yield from self._hydrate(event)
 
     def deserialize(self, stored: StoredEvent) -> DomainEvent:
-        """Return the one domain event that a stored event is read as today.
+        """Return the one domain event that a stored event is read as today; see ``hydrate``.
 
         Raises:
-            UnknownEventTypeError: Its type is not registered.
-            EventPayloadError: Its payload cannot be read, or not as exactly one event.
+            EventPayloadError: It is read as none or as several.
         """
-        events = self.hydrate(stored)
+        events = self._hydrate(stored)
         if len(events) != 1:
             reason = f"is read as {len(events)} events today: use hydrate()"
             raise EventPayloadError(stored.event_type, reason)
         return events[0]
 
     def deserialize_all(self, stored: Iterable[StoredEvent]) -> list[DomainEvent]:
-        """Return the domain events in the order given.
-
-        Raises:
-            UnknownEventTypeError: Some type is not registered.
-            EventPayloadError: Some payload cannot be read, or not as exactly one event.
-        """
+        """Return the domain events in the order given; see ``deserialize``."""
         return [self.deserialize(event) for event in stored]
 
-    def _decoder(self, event_type: str, schema_version: int) -> Callable[..., Any] | None:
-        key = event_type, schema_version
+    def _hydrate(self, source: _Source) -> Sequence[DomainEvent]:
+        key = source.event_type, source.schema_version
         try:
-            return self._decoders[key]
+            decode = self._decoders[key]
         except KeyError:
-            decoder = self._decoders[key] = self._find_decoder(event_type, schema_version)
-            return decoder
+            decode = self._decoders[key] = self._find_decoder(*key)
+        if decode is None:
+            return self._upcast(source)
+        return (_read(decode, source.payload_bytes, source),)
 
     def _find_decoder(self, event_type: str, schema_version: int) -> Callable[..., Any] | None:
         if self._upcasters is not None and self._upcasters.has_upcasters(
@@ -135,44 +168,99 @@ class EventSerializer:
     def _validator(self, event_type: str, schema_version: int) -> Callable[..., Any]:
         event_class = self._registry.get(event_type)
         if event_class.schema_version != schema_version:
-            reason = (
-                f"has version {schema_version}, and {event_class.__name__} is at version "
-                f"{event_class.schema_version}: register an upcaster between them"
-            )
-            raise EventPayloadError(event_type, reason)
+            raise SchemaVersionError(event_type, schema_version, event_class.schema_version)
         validator: Callable[..., Any] = event_class.__pydantic_validator__.validate_json
         return validator
 
-    def _upcast(self, stored: StoredEvent) -> Sequence[DomainEvent]:
+    def _upcast(self, source: _Source) -> Sequence[DomainEvent]:
         assert self._upcasters is not None  # noqa: S101 - only then there is no decoder
-        payloads = self._upcasters.upcast(stored.event_type, stored.schema_version, stored.payload)
-        return tuple(self._build(payload, stored, index) for index, payload in enumerate(payloads))
+        event_type, schema_version = source.event_type, source.schema_version
+        upcast = self._upcasters.upcast(event_type, schema_version, _parse(source))
+        return tuple(self._build(payload, source, index) for index, payload in enumerate(upcast))
 
-    def _build(self, upcast: UpcastPayload, stored: StoredEvent, index: int) -> DomainEvent:
+    def _build(self, upcast: UpcastPayload, source: _Source, index: int) -> DomainEvent:
         validate = self._validator(upcast.event_type, upcast.schema_version)
         # As JSON, so that an upcast payload is read by the rules of a stored one.
-        event = _read(validate, to_json(upcast.payload), stored)
+        event = _read(validate, to_json(upcast.payload), source)
         if index:
-            event.__dict__["event_id"] = uuid5(stored.event_id, str(index))
+            event.__dict__["event_id"] = uuid5(source.event_id, str(index))
         return event
 
+    def _downcaster(self, event_type: str, version: int) -> _Downcast:
+        event_class = self._registry.get(event_type)
+        if self._upcasters is None:
+            msg = f"{event_type!r} cannot be written at version {version} without upcaster_registry"
+            raise ConfigurationError(msg)
+        return self._upcasters.downcaster(event_type, event_class.schema_version, version)
 
-def _read(validate: Callable[..., Any], payload: bytes, stored: StoredEvent) -> DomainEvent:
+
+_Downcast: TypeAlias = "Callable[[dict[str, Any]], dict[str, Any]]"
+
+
+class _OlderShape(NamedTuple):
+    version: int
+    downcast: _Downcast
+
+
+class _ReceivedEvent(NamedTuple):
+    """A message under the names of a stored event."""
+
+    event_type: str
+    schema_version: int
+    payload_bytes: bytes
+    event_id: UUID
+    stream: tuple[str | None, str | None]
+    occurred_at: datetime
+    correlation_id: str | None
+    causation_id: str | None
+    metadata: Mapping[str, Any]
+
+
+_Source: TypeAlias = StoredEvent | _ReceivedEvent
+
+
+def _received(message: OutboxMessage) -> _ReceivedEvent:
+    # An event of no aggregate is a stream of its own in the outbox.
+    is_located = message.stream != str(message.message_id)
+    return _ReceivedEvent(
+        message.message_type,
+        message.schema_version,
+        message.payload,
+        message.message_id,
+        (StreamId.parse(message.stream) if is_located else None) or (None, None),
+        message.occurred_at,
+        message.correlation_id,
+        message.causation_id,
+        message.headers,
+    )
+
+
+def _read(validate: Callable[..., Any], payload: bytes, source: _Source) -> DomainEvent:
     try:
-        event: DomainEvent = validate(payload, extra="ignore")
+        # Names as well as aliases: the payload was written under the names of the fields.
+        event: DomainEvent = validate(payload, extra="ignore", by_alias=True, by_name=True)
     except ValidationError as error:
         reason = f"does not fit its class: {error}"
-        raise EventPayloadError(stored.event_type, reason) from error
+        raise EventPayloadError(source.event_type, reason) from error
     # The envelope comes from the row and needs no validation: written in place.
     fields = event.__dict__
-    fields["event_id"] = stored.event_id
-    fields["occurred_at"] = stored.occurred_at
-    fields["aggregate_type"], fields["aggregate_id"] = stored.stream
-    fields["correlation_id"] = stored.correlation_id
-    fields["causation_id"] = stored.causation_id
-    if stored.metadata:
-        fields["metadata"] = dict(stored.metadata)
+    fields["event_id"] = source.event_id
+    fields["occurred_at"] = source.occurred_at
+    fields["aggregate_type"], fields["aggregate_id"] = source.stream
+    fields["correlation_id"] = source.correlation_id
+    fields["causation_id"] = source.causation_id
+    fields["metadata"] = dict(source.metadata)
     return event
+
+
+def _parse(source: _Source) -> dict[str, Any]:
+    try:
+        payload = from_json(source.payload_bytes)
+    except ValueError as error:
+        raise EventPayloadError(source.event_type, f"is no JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise EventPayloadError(source.event_type, "is no JSON object")
+    return payload
 
 
 def _check_versions(registry: EventTypeRegistry, upcasters: IUpcasterRegistry) -> None:

@@ -9,6 +9,7 @@ from cqrs_ddd_core.correlation import get_context, reset_context, set_context
 from cqrs_ddd_core.cqrs.command import to_response
 from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
 from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
+from cqrs_ddd_core.cqrs.event_serializer import serialize_event
 from cqrs_ddd_core.cqrs.handler import (
     HandlerFactory,
     behaviors_of,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from cqrs_ddd_core.cqrs.command import Command, CommandResponse
     from cqrs_ddd_core.cqrs.event_recorder import EventStoreSelector
+    from cqrs_ddd_core.cqrs.event_serializer import EventWriter
     from cqrs_ddd_core.cqrs.registry import HandlerRegistry
     from cqrs_ddd_core.ports.event_store import IEventStore
     from cqrs_ddd_core.ports.middleware import IMiddleware, NextHandler
@@ -61,6 +63,8 @@ class Mediator:
             function that returns the store of an aggregate type, ``None`` for none.
         outbox: Where events wait for publication, when given.
         handler_factory: Makes handlers of registered classes.
+        serialize: How events are written; ``EventSerializer.serialize`` keeps some at an older
+            version.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Mediator:
         event_store: IEventStore | EventStoreSelector | None = None,
         outbox: IOutboxStorage | None = None,
         handler_factory: HandlerFactory = build_handler,
+        serialize: EventWriter = serialize_event,
     ) -> None:
         self._registry = registry
         self._uow_factory = uow_factory
@@ -81,7 +86,9 @@ class Mediator:
         dispatchers = [EventDispatcher(registry, handler_factory=handler_factory)]
         if event_dispatcher is not None:
             dispatchers.append(event_dispatcher)
-        self._recorder = EventRecorder(dispatchers, event_store=event_store, outbox=outbox)
+        self._recorder = EventRecorder(
+            dispatchers, event_store=event_store, outbox=outbox, serialize=serialize
+        )
         self._commands: dict[type[Any], NextHandler] = {}
         self._queries: dict[type[Any], NextHandler] = {}
 

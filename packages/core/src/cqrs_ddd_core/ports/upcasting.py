@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["IUpcasterRegistry", "UpcastPayload"]
 
@@ -26,7 +26,16 @@ class UpcastPayload(NamedTuple):
 
 
 class IUpcasterRegistry(Protocol):
-    """Knows how payloads of older shapes are read."""
+    """Knows how payloads of other shapes are read, and how to write older ones."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Make sure that every known version leads to one that is read today.
+
+        Raises:
+            ConfigurationError: Some version leads nowhere.
+        """
+        ...
 
     @abstractmethod
     def has_upcasters(self, event_type: str, schema_version: int) -> bool:
@@ -35,7 +44,7 @@ class IUpcasterRegistry(Protocol):
 
     @abstractmethod
     def latest_version(self, event_type: str) -> int | None:
-        """Return the version the upcasters of a type lead to; ``None`` when it has none."""
+        """Return the version at which a type is read; ``None`` when no upcaster leads to it."""
         ...
 
     @abstractmethod
@@ -44,6 +53,23 @@ class IUpcasterRegistry(Protocol):
     ) -> Sequence[UpcastPayload]:
         """Return what a payload is read as today: one payload, several, or none.
 
-        The payload given is not changed.
+        The payload given is not changed, and those returned share nothing with it.
+
+        Raises:
+            SerializationError: The payload cannot be changed, or its version is unknown.
+        """
+        ...
+
+    @abstractmethod
+    def downcaster(
+        self, event_type: str, source_version: int, target_version: int
+    ) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Return the function that makes a payload of an older shape from one of a newer.
+
+        It does not change the payload it is given, and raises ``SerializationError`` when it
+        cannot make one.
+
+        Raises:
+            ConfigurationError: Nothing leads from the one version to the other.
         """
         ...

@@ -34,6 +34,7 @@ __all__ = [
     "OutboxError",
     "PersistenceError",
     "SchemaNotInstalledError",
+    "SchemaVersionError",
     "SerializationError",
     "SpecificationError",
     "SpecificationLimitError",
@@ -221,6 +222,31 @@ class EventPayloadError(SerializationError):
         super().__init__(f"the payload of event {event_type!r} {reason}")
         self.event_type = event_type
         self.reason = reason
+
+
+class SchemaVersionError(SerializationError):
+    """A stored payload has another version than its class, and nothing leads from one to the other.
+
+    Args:
+        message_type: Type name of the event or command.
+        schema_version: The version of the payload.
+        known_version: The version that can be read; ``None`` when there is none of that type.
+    """
+
+    def __init__(self, message_type: str, schema_version: int, known_version: int | None) -> None:
+        if known_version is None:
+            reason = "which nothing reads: register an upcaster from it"
+        elif schema_version < known_version:
+            reason = f"and version {known_version} is read today: register upcasters between them"
+        else:
+            reason = (
+                f"which is newer than version {known_version} that is read here: it was written "
+                "by a later release; deploy that one, or register a downcaster"
+            )
+        super().__init__(f"{message_type!r} is stored at version {schema_version}, {reason}")
+        self.message_type = message_type
+        self.schema_version = schema_version
+        self.known_version = known_version
 
 
 class UnknownEventTypeError(SerializationError):
