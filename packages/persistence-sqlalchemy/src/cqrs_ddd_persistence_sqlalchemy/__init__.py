@@ -12,6 +12,7 @@ from cqrs_ddd_persistence_sqlalchemy.schema import (
     drop_schema,
     upgrade,
 )
+from cqrs_ddd_persistence_sqlalchemy.undo_history import SQLAlchemyUndoHistory
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SQLAlchemyInbox",
     "SQLAlchemyOutboxStorage",
     "SQLAlchemyRepository",
+    "SQLAlchemyUndoHistory",
     "SQLAlchemyUnitOfWork",
     "TableLock",
     "allow_event_changes",

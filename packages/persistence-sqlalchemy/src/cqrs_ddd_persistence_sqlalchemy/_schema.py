@@ -254,10 +254,13 @@ undo_history = Table(
     Column("status", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("error", Text),
+    Column("user_id", Text),
+    Column("correlation_id", Text),
     Column("created_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
     PrimaryKeyConstraint("sequence", name="pk_cqrs_undo_history"),
-    UniqueConstraint("token", name="uq_cqrs_undo_history_token"),
+    # Tokens are ids of commands, which two tenants may both have made from a name.
+    UniqueConstraint("tenant_id", "token", name="uq_cqrs_undo_history_token"),
     sqlite_autoincrement=True,
 )
 Index(
@@ -266,6 +269,24 @@ Index(
     undo_history.c.scope,
     undo_history.c.sequence,
 )
+#: Looked up for every command that is executed, and mostly empty.
+Index(
+    "ix_cqrs_undo_history_undone",
+    undo_history.c.tenant_id,
+    undo_history.c.scope,
+    undo_history.c.sequence,
+    postgresql_where=text("status = 'undone'"),
+    sqlite_where=text("status = 'undone'"),
+)
+Index(
+    "ix_cqrs_undo_history_group",
+    undo_history.c.tenant_id,
+    undo_history.c.scope,
+    undo_history.c.group_id,
+    postgresql_where=text("group_id IS NOT NULL"),
+    sqlite_where=text("group_id IS NOT NULL"),
+)
+Index("ix_cqrs_undo_history_updated_at", undo_history.c.updated_at)
 
 #: A key that was shredded leaves its row, so that it is never made anew.
 subject_keys = Table(

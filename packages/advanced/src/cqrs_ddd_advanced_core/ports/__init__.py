@@ -1,1 +1,8 @@
 """Ports of event sourcing and undo: what an adapter has to offer."""
+
+from __future__ import annotations
+
+from cqrs_ddd_advanced_core.ports.snapshot_store import ISnapshotStore, Snapshot
+from cqrs_ddd_advanced_core.ports.undo_history import IUndoHistory, UndoEntry, UndoStatus
+
+__all__ = ["ISnapshotStore", "IUndoHistory", "Snapshot", "UndoEntry", "UndoStatus"]

@@ -64,15 +64,25 @@ def _undo_history() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text()),
+        sa.Column("user_id", sa.Text()),
+        sa.Column("correlation_id", sa.Text()),
         sa.Column("created_at", _time, nullable=False),
         sa.Column("updated_at", _time, nullable=False),
         sa.PrimaryKeyConstraint("sequence", name="pk_cqrs_undo_history"),
-        sa.UniqueConstraint("token", name="uq_cqrs_undo_history_token"),
+        sa.UniqueConstraint("tenant_id", "token", name="uq_cqrs_undo_history_token"),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_cqrs_undo_history_scope", "cqrs_undo_history", ["tenant_id", "scope", "sequence"]
-    )
+    place = ["tenant_id", "scope", "sequence"]
+    op.create_index("ix_cqrs_undo_history_scope", "cqrs_undo_history", place)
+    _partial_index("ix_cqrs_undo_history_undone", place, "status = 'undone'")
+    group = ["tenant_id", "scope", "group_id"]
+    _partial_index("ix_cqrs_undo_history_group", group, "group_id IS NOT NULL")
+    op.create_index("ix_cqrs_undo_history_updated_at", "cqrs_undo_history", ["updated_at"])
+
+
+def _partial_index(name: str, columns: list[str], condition: str) -> None:
+    where = sa.text(condition)
+    op.create_index(name, "cqrs_undo_history", columns, postgresql_where=where, sqlite_where=where)
 
 
 def _subject_keys() -> None:

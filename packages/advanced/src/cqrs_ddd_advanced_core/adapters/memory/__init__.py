@@ -1,0 +1,7 @@
+"""The ports of this package in memory: for tests, and as the reference of how ports behave."""
+
+from __future__ import annotations
+
+from cqrs_ddd_advanced_core.adapters.memory.undo_history import InMemoryUndoHistory
+
+__all__ = ["InMemoryUndoHistory"]

@@ -1,0 +1,19 @@
+"""Prove an adapter: one conformance suite per port, run by every adapter."""
+
+from __future__ import annotations
+
+from cqrs_ddd_core.primitives.exceptions import MissingExtraError as _MissingExtraError
+
+try:
+    import pytest
+except ImportError as _error:
+    raise _MissingExtraError(
+        "the conformance suites", "cqrs-ddd-advanced-core", "testing"
+    ) from _error
+
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("undo_history",)))
+
+# ruff: noqa: E402 - the suites are imported after the rewrite is registered
+from cqrs_ddd_advanced_core.testing.undo_history import UndoHistoryConformance, UndoHistorySubject
+
+__all__ = ["UndoHistoryConformance", "UndoHistorySubject"]
