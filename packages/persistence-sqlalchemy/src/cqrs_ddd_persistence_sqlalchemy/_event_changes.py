@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from cqrs_ddd_core.primitives.exceptions import PersistenceError
+from cqrs_ddd_core.primitives.exceptions import CQRSDDDError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def event_changes_allowed(driver: DriverConnection, *, postgres: bool) -> 
         yield
     except BaseException:
         # After an error of the database the transaction can only roll back, the switch with it.
-        with suppress(PersistenceError):
+        with suppress(CQRSDDDError):
             await driver.execute(write, before)
         raise
     await driver.execute(write, before)
