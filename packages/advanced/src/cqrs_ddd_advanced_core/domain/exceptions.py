@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cqrs_ddd_core.primitives.exceptions import ConfigurationError, EventStoreError, HandlerError
+from cqrs_ddd_core.primitives.exceptions import (
+    ConfigurationError,
+    DomainError,
+    EventStoreError,
+    HandlerError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from cqrs_ddd_core.domain.events import DomainEvent
+    from cqrs_ddd_core.ports.event_store import StoredEvent, StreamId
 
 __all__ = [
+    "EventConflictError",
     "EventHandlerError",
     "EventSourcedAggregateRequiredError",
     "EventSourcingConfigurationError",
     "IncompleteAggregateError",
     "InvalidEventHandlerError",
+    "InvalidResolutionError",
+    "MergeConflictError",
     "MissingEventHandlerError",
     "StreamGapError",
     "StrictValidationViolationError",
@@ -93,3 +104,48 @@ class StreamGapError(EventStoreError):
         self.stream = stream
         self.expected = expected
         self.found = found
+
+
+class MergeConflictError(DomainError):
+    """Two states cannot be merged into one without losing what somebody wrote."""
+
+    def __init__(self, fields: Iterable[str], reason: str) -> None:
+        self.fields = tuple(fields)
+        super().__init__(f"cannot merge {', '.join(self.fields)}: {reason}")
+        self.reason = reason
+
+
+class InvalidResolutionError(HandlerError):
+    """What ``resolve_conflict`` returned cannot be saved in place of the existing aggregate."""
+
+    def __init__(self, existing: object, reason: str) -> None:
+        super().__init__(f"the resolution of a conflict over {existing} is refused: {reason}")
+        self.reason = reason
+
+
+class EventConflictError(DomainError):
+    """Events of somebody else came first, and these may not follow them.
+
+    Running the command again would not help; the user has to look at what happened.
+
+    Args:
+        stream: Where it happened.
+        collisions: The events that could not be stored, each with the stored event that
+            forbids it and the reason.
+    """
+
+    def __init__(
+        self, stream: StreamId, collisions: Sequence[tuple[DomainEvent, StoredEvent, str]]
+    ) -> None:
+        self.stream = stream
+        self.collisions = tuple(collisions)
+        listed = "; ".join(_explain(*collision) for collision in self.collisions)
+        super().__init__(f"{stream}: {listed}")
+
+
+def _explain(mine: DomainEvent, theirs: StoredEvent, because: str) -> str:
+    user = theirs.metadata.get("user_id", "an unknown user")
+    return (
+        f"{mine.event_type} cannot follow {theirs.event_type} (version {theirs.version}, by "
+        f"{user}, at {theirs.occurred_at.isoformat()}): {because}"
+    )

@@ -11,7 +11,6 @@ from cqrs_ddd_advanced_core.domain.exceptions import (
 )
 from cqrs_ddd_advanced_core.domain.lifecycle import LIFECYCLE_EVENTS, AggregateDeleted
 from cqrs_ddd_advanced_core.event_sourcing._rebuilding import Rebuilding
-from cqrs_ddd_advanced_core.snapshots import SnapshotStore, SnapshotStrategyRegistry
 from cqrs_ddd_core.cqrs.event_serializer import EventSerializer
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.domain.event_validation import EventValidator
     from cqrs_ddd_advanced_core.event_sourcing.cache import AggregateCache
     from cqrs_ddd_advanced_core.ports.snapshot_store import ISnapshotStore
+    from cqrs_ddd_advanced_core.snapshots import SnapshotStore, SnapshotStrategyRegistry
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent
     from cqrs_ddd_core.ports.upcasting import IUpcasterRegistry
@@ -226,9 +226,7 @@ def _with_lifecycle(registry: EventTypeRegistry) -> EventTypeRegistry:
 def _snapshots(
     store: SnapshotStore | ISnapshotStore | None, strategies: SnapshotStrategyRegistry | None
 ) -> SnapshotStore | None:
-    if store is None or isinstance(store, SnapshotStore):
-        return store
-    return SnapshotStore(store, strategies)
+    return cast("SnapshotStore | None", store)
 
 
 def _pending_events(stream: StreamId) -> list[DomainEvent]:

@@ -134,7 +134,7 @@ def test_the_stored_name_of_an_event_counts_too() -> None:
 
 @pytest.mark.parametrize("name", ["_when", "apply_event"])
 def test_a_fallback_takes_everything_else(name: str) -> None:
-    seen: list[str] = Field(default_factory=list)
+    seen: list[str] = []
     method = lambda self, event: seen.append(event.event_type)  # noqa: E731
     kind = type("Kind", (EventSourcedAggregateMixin, AggregateRoot[str]), {name: method})
     aggregate = kind(id="a")
