@@ -12,6 +12,7 @@ from cqrs_ddd_persistence_sqlalchemy.schema import (
     drop_schema,
     upgrade,
 )
+from cqrs_ddd_persistence_sqlalchemy.snapshot_store import SQLAlchemySnapshotStore
 from cqrs_ddd_persistence_sqlalchemy.undo_history import SQLAlchemyUndoHistory
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
@@ -21,6 +22,7 @@ __all__ = [
     "SQLAlchemyInbox",
     "SQLAlchemyOutboxStorage",
     "SQLAlchemyRepository",
+    "SQLAlchemySnapshotStore",
     "SQLAlchemyUndoHistory",
     "SQLAlchemyUnitOfWork",
     "TableLock",

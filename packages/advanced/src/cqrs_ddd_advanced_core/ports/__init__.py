@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from cqrs_ddd_advanced_core.ports.snapshot_store import ISnapshotStore, Snapshot
+from cqrs_ddd_advanced_core.ports.snapshot_strategy import ISnapshotStrategy, SnapshotProgress
 from cqrs_ddd_advanced_core.ports.undo_history import IUndoHistory, UndoEntry, UndoStatus
 
-__all__ = ["ISnapshotStore", "IUndoHistory", "Snapshot", "UndoEntry", "UndoStatus"]
+__all__ = [
+    "ISnapshotStore",
+    "ISnapshotStrategy",
+    "IUndoHistory",
+    "Snapshot",
+    "SnapshotProgress",
+    "UndoEntry",
+    "UndoStatus",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,11 +33,13 @@ class Snapshot:
     created_at: datetime
 
 
+@runtime_checkable
 class ISnapshotStore(Protocol):
     """Keeps snapshots beside the events they can be rebuilt from.
 
-    A snapshot is a copy: losing one costs time, never data. All calls see the tenant of the
-    current context only, and belong to the current unit of work when there is one.
+    A snapshot is a copy: losing one costs time, never data. There is at most one of each stream
+    and version. All calls see the tenant of the current context only, and belong to the current
+    unit of work when there is one.
     """
 
     @abstractmethod
@@ -49,7 +51,7 @@ class ISnapshotStore(Protocol):
     async def get_latest_snapshot(
         self, stream: StreamId, *, fingerprint: str | None = None, up_to_version: int | None = None
     ) -> Snapshot | None:
-        """Return the newest snapshot of a stream, ``None`` when there is none.
+        """Return the snapshot of a stream with the highest version, ``None`` when there is none.
 
         Args:
             stream: Whose.
@@ -59,6 +61,27 @@ class ISnapshotStore(Protocol):
         ...
 
     @abstractmethod
-    async def delete_snapshots(self, stream: StreamId, *, before_version: int | None = None) -> int:
-        """Remove the snapshots of a stream, or those older than a version; return how many."""
+    async def delete_snapshots(self, stream: StreamId, *, keep: int = 0) -> int:
+        """Remove the snapshots of a stream, but for those with the highest versions.
+
+        Args:
+            stream: Whose.
+            keep: How many stay.
+
+        Returns:
+            How many were removed.
+        """
+        ...
+
+    @abstractmethod
+    async def clear(self, aggregate_type: str | None = None) -> int:
+        """Remove all snapshots, or those of one type of aggregates; return how many.
+
+        Needed after the events were restored from a backup and the snapshots were not.
+        """
+        ...
+
+    @abstractmethod
+    async def get_snapshot_count(self, aggregate_type: str | None = None) -> int:
+        """Return how many snapshots there are, of all types or of one."""
         ...

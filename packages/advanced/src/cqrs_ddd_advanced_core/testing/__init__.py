@@ -11,9 +11,26 @@ except ImportError as _error:
         "the conformance suites", "cqrs-ddd-advanced-core", "testing"
     ) from _error
 
-pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in ("undo_history",)))
+pytest.register_assert_rewrite(
+    *(
+        f"{__name__}.{module}"
+        for module in (
+            "snapshot_store",
+            "undo_history",
+        )
+    )
+)
 
 # ruff: noqa: E402 - the suites are imported after the rewrite is registered
+from cqrs_ddd_advanced_core.testing.snapshot_store import (
+    SnapshotStoreConformance,
+    SnapshotStoreSubject,
+)
 from cqrs_ddd_advanced_core.testing.undo_history import UndoHistoryConformance, UndoHistorySubject
 
-__all__ = ["UndoHistoryConformance", "UndoHistorySubject"]
+__all__ = [
+    "SnapshotStoreConformance",
+    "SnapshotStoreSubject",
+    "UndoHistoryConformance",
+    "UndoHistorySubject",
+]

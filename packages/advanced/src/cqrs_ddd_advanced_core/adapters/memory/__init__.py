@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from cqrs_ddd_advanced_core.adapters.memory.snapshot_store import InMemorySnapshotStore
 from cqrs_ddd_advanced_core.adapters.memory.undo_history import InMemoryUndoHistory
 
-__all__ = ["InMemoryUndoHistory"]
+__all__ = [
+    "InMemorySnapshotStore",
+    "InMemoryUndoHistory",
+]
