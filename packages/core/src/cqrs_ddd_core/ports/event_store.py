@@ -167,6 +167,18 @@ class EventFilter:
     metadata: Mapping[str, Any] | None = None
     payload: Sequence[PayloadCondition] = ()
 
+    def matches(self, event: StoredEvent) -> bool:
+        """Whether an event meets all conditions, for stores that cannot ask a database."""
+        return (
+            (self.aggregate_types is None or event.aggregate_type in self.aggregate_types)
+            and (self.event_types is None or event.event_type in self.event_types)
+            and (self.correlation_id is None or event.correlation_id == self.correlation_id)
+            and (self.occurred_from is None or event.occurred_at >= self.occurred_from)
+            and (self.occurred_until is None or event.occurred_at < self.occurred_until)
+            and (self.metadata is None or self.metadata.items() <= event.metadata.items())
+            and not any(condition.rejects(event) for condition in self.payload)
+        )
+
 
 class EventPage(NamedTuple):
     """Some events in position order, and how far the reader has now looked.

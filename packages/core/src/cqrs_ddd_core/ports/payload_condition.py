@@ -13,6 +13,7 @@ from cqrs_ddd_core.primitives.exceptions import UnknownFieldError
 
 if TYPE_CHECKING:
     from cqrs_ddd_core.domain.specification import FieldKind, Specification
+    from cqrs_ddd_core.ports.event_store import StoredEvent
 
 __all__ = ["PayloadCondition"]
 
@@ -40,13 +41,13 @@ class PayloadCondition:
     def __post_init__(self) -> None:
         self.specification.check(self._kind_of)
 
-    def rejects(self, event_type: str, schema_version: int, payload: bytes) -> bool:
-        """Whether a stored payload tells that the event does not match."""
-        event_class = self.event_class
-        if event_type != event_class.event_type or schema_version != event_class.schema_version:
+    def rejects(self, stored: StoredEvent) -> bool:
+        """Whether the payload of a stored event tells that it does not match."""
+        shape = self.event_class.event_type, self.event_class.schema_version
+        if (stored.event_type, stored.schema_version) != shape:
             return False
         try:
-            event = event_class.model_validate_json(payload, extra="ignore")
+            event = self.event_class.model_validate_json(stored.payload_bytes, extra="ignore")
         except ValidationError:
             return False
         return not self.specification.is_satisfied_by(event)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from datetime import datetime
 from heapq import nsmallest
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from pydantic_core import from_json, to_json
@@ -97,9 +97,9 @@ class InMemoryEventStore(IEventStore):
         event_filter: EventFilter | None = None,
     ) -> list[StoredEvent]:
         rows = self._log().read(stream, self._transaction(), after_version, up_to_version)
-        if event_filter is not None:
-            rows = [row for row in rows if _matches(row, event_filter)]
-        return [_to_event(row) for row in rows[:limit]]
+        if event_filter is None:
+            return [_to_event(row) for row in rows[:limit]]
+        return [event for event in map(_to_event, rows) if event_filter.matches(event)][:limit]
 
     async def get_stream_version(self, stream: StreamId) -> int:
         return self._log().version(stream, self._transaction())
@@ -132,14 +132,14 @@ class InMemoryEventStore(IEventStore):
         await asyncio.sleep(0)
         rows = self._log().committed.rows
         index = bisect_right(rows, after_position, key=_position)
-        found: list[_Row] = []
+        found: list[StoredEvent] = []
         while index < len(rows) and len(found) < limit:
-            row = rows[index]
-            if event_filter is None or _matches(row, event_filter):
-                found.append(row)
-            after_position = row.position
+            event = _to_event(rows[index])
+            if event_filter is None or event_filter.matches(event):
+                found.append(event)
+            after_position = event.position
             index += 1
-        return EventPage([_to_event(row) for row in found], after_position, index == len(rows))
+        return EventPage(found, after_position, index == len(rows))
 
     async def get_latest_position(self) -> int:
         rows = self._log().committed.rows
@@ -306,22 +306,3 @@ def _to_event(row: _Row) -> StoredEvent:
 
 def _position(row: _Row) -> int:
     return row.position
-
-
-def _matches(row: _Row, wanted: EventFilter) -> bool:
-    return (
-        (wanted.aggregate_types is None or row.stream.aggregate_type in wanted.aggregate_types)
-        and (wanted.event_types is None or row.event_type in wanted.event_types)
-        and (wanted.correlation_id is None or row.correlation_id == wanted.correlation_id)
-        and (wanted.occurred_from is None or row.occurred_at >= wanted.occurred_from)
-        and (wanted.occurred_until is None or row.occurred_at < wanted.occurred_until)
-        and (wanted.metadata is None or _has_metadata(row, wanted.metadata))
-        and not any(
-            c.rejects(row.event_type, row.schema_version, row.payload) for c in wanted.payload
-        )
-    )
-
-
-def _has_metadata(row: _Row, wanted: Mapping[str, Any]) -> bool:
-    metadata = from_json(row.metadata)
-    return all(key in metadata and metadata[key] == value for key, value in wanted.items())
