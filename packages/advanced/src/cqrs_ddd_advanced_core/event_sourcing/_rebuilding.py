@@ -58,6 +58,8 @@ class Rebuilding(Generic[T]):
         Raises:
             StreamGapError: They do not follow the last one, or not each other.
         """
+        if not batch:
+            return
         self._check_complete(batch)
         self._note_lifecycle([stored.event_type for stored in batch])
         aggregate, handlers, hydrate = self._aggregate, self._handlers, self._serializer.hydrate

@@ -11,6 +11,7 @@ from cqrs_ddd_advanced_core.domain.exceptions import (
 )
 from cqrs_ddd_advanced_core.domain.lifecycle import LIFECYCLE_EVENTS, AggregateDeleted
 from cqrs_ddd_advanced_core.event_sourcing._rebuilding import Rebuilding
+from cqrs_ddd_advanced_core.snapshots import SnapshotStore, SnapshotStrategyRegistry
 from cqrs_ddd_core.cqrs.event_serializer import EventSerializer
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.domain.event_validation import EventValidator
     from cqrs_ddd_advanced_core.event_sourcing.cache import AggregateCache
     from cqrs_ddd_advanced_core.ports.snapshot_store import ISnapshotStore
-    from cqrs_ddd_advanced_core.snapshots import SnapshotStore, SnapshotStrategyRegistry
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent
     from cqrs_ddd_core.ports.upcasting import IUpcasterRegistry
@@ -129,6 +129,13 @@ class EventSourcedLoader(Generic[T]):
         if self._snapshots is not None:
             self._snapshots.after_commit(aggregate, previous_version)
 
+    async def erase(self, stream: StreamId) -> None:
+        """Forget all states of a stream, for good, in the current unit of work."""
+        if self._cache is not None:
+            self._cache.discard(stream)
+        if self._snapshots is not None:
+            await self._snapshots.delete(stream)
+
     async def _rebuild(
         self, aggregate_id: object, *, up_to_version: int | None = None, deleted: bool = False
     ) -> T | None:
@@ -147,7 +154,7 @@ class EventSourcedLoader(Generic[T]):
         return state.finish()
 
     async def _resume(self, stream: StreamId, up_to_version: int | None) -> Rebuilding[T] | None:
-        """Go on from a kept state; not if the event it ends with is gone, for another history."""
+        """Go on from a kept state, unless the event it ends with is gone."""
         start = await self._start(stream, up_to_version)
         if start is None:
             return None
@@ -155,13 +162,21 @@ class EventSourcedLoader(Generic[T]):
         async for batch in self._batches(stream, start.version - 1, up_to_version):
             if state is not None:
                 state.replay(batch)
-            elif batch[0].version == start.version:
-                state = self._rebuilding(stream, start)
-                if len(batch) > 1:
-                    state.replay(batch[1:])
+            elif batch[0].version != start.version:
+                break
             else:
-                return None
+                state = self._rebuilding(stream, start)
+                state.replay(batch[1:])
+        if state is None:
+            self._discard(stream)
         return state
+
+    def _discard(self, stream: StreamId) -> None:
+        """Drop kept states: they are of another history, such as before a backup came back."""
+        if self._cache is not None:
+            self._cache.discard(stream)
+        if self._snapshots is not None:
+            self._snapshots.discard(stream)
 
     def _rebuilding(self, stream: StreamId, aggregate: T) -> Rebuilding[T]:
         return Rebuilding(stream, aggregate, self._handlers, self._serializer)
@@ -226,7 +241,9 @@ def _with_lifecycle(registry: EventTypeRegistry) -> EventTypeRegistry:
 def _snapshots(
     store: SnapshotStore | ISnapshotStore | None, strategies: SnapshotStrategyRegistry | None
 ) -> SnapshotStore | None:
-    return cast("SnapshotStore | None", store)
+    if store is None or isinstance(store, SnapshotStore):
+        return store
+    return SnapshotStore(store, strategies)
 
 
 def _pending_events(stream: StreamId) -> list[DomainEvent]:

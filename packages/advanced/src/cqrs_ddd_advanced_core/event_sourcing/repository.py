@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from cqrs_ddd_advanced_core.conflict import EventRebase
 from cqrs_ddd_advanced_core.domain.lifecycle import AggregateDeleted, AggregateRestored
 from cqrs_ddd_advanced_core.event_sourcing.loader import EventSourcedLoader
 from cqrs_ddd_core.correlation import get_context
@@ -19,6 +20,7 @@ from cqrs_ddd_core.primitives.exceptions import EntityNotFoundError, UnitOfWorkE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from cqrs_ddd_advanced_core.conflict import EventConflictPolicy
     from cqrs_ddd_advanced_core.domain.event_validation import EventValidator
     from cqrs_ddd_advanced_core.event_sourcing.cache import AggregateCache
     from cqrs_ddd_advanced_core.ports.snapshot_store import ISnapshotStore
@@ -53,6 +55,8 @@ class EventSourcedRepository(Generic[T]):
         upcaster_registry: How events of older shapes are read.
         snapshot_strategy_registry: When to take snapshots, for a bare ``ISnapshotStore``.
         cache: Saves replaying what this process has committed or loaded before.
+        conflict_policy: Which events may be stored after which others, although the aggregate
+            was loaded before those; without one, every lost race is a conflict.
         create_aggregate: Makes the aggregate of an id before its first event.
         validator: What becomes of events without a handler, other than the class says.
 
@@ -71,6 +75,7 @@ class EventSourcedRepository(Generic[T]):
         upcaster_registry: IUpcasterRegistry | None = None,
         snapshot_strategy_registry: SnapshotStrategyRegistry | None = None,
         cache: AggregateCache | None = None,
+        conflict_policy: EventConflictPolicy | None = None,
         create_aggregate: Callable[[Any], T] | None = None,
         validator: EventValidator | None = None,
     ) -> None:
@@ -87,6 +92,7 @@ class EventSourcedRepository(Generic[T]):
             create_aggregate=create_aggregate,
             validator=validator,
         )
+        self._conflict_policy = conflict_policy
         self._recorder = EventRecorder((), event_store=event_store)
 
     async def get(self, entity_id: object) -> T:
@@ -195,16 +201,27 @@ class EventSourcedRepository(Generic[T]):
         uow.record_with(self._recorder.record, fallback=True)
         pending.has_ended = ends
         if is_first and pending.events:
+            self._resolve_conflicts(pending)
             uow.on_commit(partial(self._after_commit_of, entity, pending, before))
 
     async def _append(self, entity: T, pending: PendingStream) -> None:
         events = entity.get_uncommitted_events()
+        if not events:
+            return
         for event in events:
             enrich_event(event, get_context())
-        if events:
-            await pending.append([serialize_event(event) for event in events])
+        pending.events += events
+        self._resolve_conflicts(pending)
+        version = pending.next_version
+        await pending.append([serialize_event(event) for event in events])
         entity.mark_events_as_committed()
-        entity.set_version(pending.version)
+        entity.set_version(version)
+
+    def _resolve_conflicts(self, pending: PendingStream) -> None:
+        if self._conflict_policy is not None:
+            pending.on_conflict = EventRebase(
+                self._conflict_policy, pending, self._loader.serializer
+            )
 
     async def _after_commit_of(self, entity: T, pending: PendingStream, before: int) -> None:
         self._after_commit(entity, pending, before)
@@ -217,3 +234,4 @@ class EventSourcedRepository(Generic[T]):
     async def _erase(self, entity: T, uow: UnitOfWork) -> None:  # noqa: ARG002 - a hook's argument
         stream = self._loader.stream_of(entity.id)
         await self._event_store.delete_events(stream, up_to_version=entity.version - 1)
+        await self._loader.erase(stream)

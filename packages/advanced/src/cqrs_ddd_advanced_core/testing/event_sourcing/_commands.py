@@ -119,7 +119,7 @@ class CommandTests(EventSourcingSuite):
         commands = [Deposit(account_id="a", amount=Decimal(2**n)) for n in range(32)]
         await asyncio.gather(*(mediator.send(command) for command in commands))
         account = await accounts.get("a")
-        assert (account.balance, account.version) == (2**32 - 1, 33)
+        assert (account.balance, account.version) == (Decimal(2**32 - 1), 33)
         events = await stored(subject, "a")
         assert [event.version for event in events] == list(range(1, 34))
         causes = {event.causation_id for event in events[1:]}

@@ -149,7 +149,7 @@ class RepositoryTests(EventSourcingSuite):
             account.deposit(5)
             await accounts.save(account)
             again = await accounts.get("a")
-            assert (again.balance, again.version) == (5, 2)
+            assert (again.balance, again.version) == (Decimal(5), 2)
             again.deposit(6)
             assert (await accounts.get("a")).balance == 5
             await accounts.save(again)
