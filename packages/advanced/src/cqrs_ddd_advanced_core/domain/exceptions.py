@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING
 
 from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
+    CQRSDDDError,
     DomainError,
     EventStoreError,
     HandlerError,
+    SerializationError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from uuid import UUID
 
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.event_store import StoredEvent, StreamId
 
 __all__ = [
+    "CommandNotExecutedError",
     "EventConflictError",
     "EventHandlerError",
     "EventSourcedAggregateRequiredError",
@@ -27,8 +31,26 @@ __all__ = [
     "InvalidResolutionError",
     "MergeConflictError",
     "MissingEventHandlerError",
+    "PayloadCodecError",
+    "PayloadTamperedError",
+    "PayloadTooLargeError",
+    "PersonalDataDefinitionError",
+    "PersonalDataError",
     "StreamGapError",
     "StrictValidationViolationError",
+    "SubjectKeyMissingError",
+    "SubjectMissingError",
+    "SubjectShreddedError",
+    "UndoError",
+    "UndoExecutorNotFoundError",
+    "UndoExecutorRegistrationError",
+    "UndoFailedError",
+    "UndoGroupClosedError",
+    "UndoNotAllowedError",
+    "UnencryptedPayloadError",
+    "UnknownEncryptionKeyError",
+    "UnknownPayloadCodecError",
+    "UnknownUndoTokenError",
 ]
 
 
@@ -149,3 +171,213 @@ def _explain(mine: DomainEvent, theirs: StoredEvent, because: str) -> str:
         f"{mine.event_type} cannot follow {theirs.event_type} (version {theirs.version}, by "
         f"{user}, at {theirs.occurred_at.isoformat()}): {because}"
     )
+
+
+class PayloadCodecError(SerializationError):
+    """A payload cannot be encoded or decoded.
+
+    Attributes:
+        reason: What is wrong.
+        place: Which payload, once that is known.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place: str | None = None
+
+    def __str__(self) -> str:
+        return self.reason if self.place is None else f"{self.place}: {self.reason}"
+
+
+class UnknownPayloadCodecError(PayloadCodecError):
+    """A payload was encoded by something that nobody here can decode."""
+
+    def __init__(self, codec_id: str) -> None:
+        super().__init__(
+            f"it was encoded with {codec_id!r}: give PayloadCodecs(..., readable=[...]) that codec"
+        )
+        self.codec_id = codec_id
+
+
+class UnknownEncryptionKeyError(PayloadCodecError):
+    """A payload or a subject's key was encrypted with a master key that the key ring lacks."""
+
+    def __init__(self, key_id: str, known: Iterable[str]) -> None:
+        self.known = tuple(known)
+        super().__init__(
+            f"it was encrypted with the key {key_id!r}, and the key ring has only "
+            f"{', '.join(map(repr, self.known))}: keep old keys in the ring"
+        )
+        self.key_id = key_id
+
+
+class PayloadTamperedError(PayloadCodecError):
+    """A payload is not what was written: damaged, forged, or moved here from another place."""
+
+
+class PayloadTooLargeError(PayloadCodecError):
+    """A payload is larger than its codec allows."""
+
+    def __init__(self, size: int | None, limit: int) -> None:
+        found = "more" if size is None else f"{size:,} bytes"
+        super().__init__(f"it has {found}, and the limit is {limit:,} bytes; raise max_size")
+        self.size = size
+        self.limit = limit
+
+
+class UnencryptedPayloadError(PayloadCodecError):
+    """A payload stands in clear where only encrypted ones are accepted."""
+
+
+class SubjectKeyMissingError(PayloadCodecError):
+    """Personal data cannot be read: nothing is stored of its subject, not even that it is shredded.
+
+    The keys were lost, or are kept in another database than the one that is asked.
+    """
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"there is no key of the subject {subject!r}, and it was not shredded either: restore "
+            "the table of the keys, or shred the subject to read markers"
+        )
+        self.subject = subject
+
+
+class PersonalDataError(DomainError):
+    """Personal data cannot be written."""
+
+
+class SubjectShreddedError(PersonalDataError):
+    """Personal data of a subject that was shredded; nothing was written."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"the personal data of {subject!r} was shredded, and no key will be made for it again: "
+            "refuse the command, or use a new subject id for someone who comes back"
+        )
+        self.subject = subject
+
+
+class SubjectMissingError(PersonalDataError):
+    """Nobody can tell whose a personal value is."""
+
+    def __init__(self, event_type: str, field: str, source: str) -> None:
+        super().__init__(
+            f"{event_type}.{field} is personal data, and {source} does not say whose: it has to "
+            "be a text or a whole number"
+        )
+        self.event_type = event_type
+        self.field = field
+
+
+class PersonalDataDefinitionError(ConfigurationError):
+    """Personal data is declared in a way that could not be protected, or not be read back."""
+
+
+class UpcasterRegistrationError(ConfigurationError):
+    """An upcaster cannot be registered, or those that are leave a version without a way on."""
+
+    def __init__(self, upcaster: str, reason: str) -> None:
+        super().__init__(f"{upcaster} {reason}")
+        self.upcaster = upcaster
+        self.reason = reason
+
+
+class UpcastingError(SerializationError):
+    """An upcaster failed on a stored payload.
+
+    Args:
+        event_type: Type name of the payload.
+        source_version: Its version.
+        targets: What the upcaster should have made of it: type names and versions.
+        reason: What went wrong in it.
+    """
+
+    def __init__(
+        self, event_type: str, source_version: int, targets: Mapping[str, int], reason: str
+    ) -> None:
+        made = " and ".join(f"{name!r} version {version}" for name, version in targets.items())
+        super().__init__(
+            f"{event_type!r} version {source_version} cannot be made into {made or 'nothing'}: "
+            f"{reason}"
+        )
+        self.event_type = event_type
+        self.source_version = source_version
+        self.targets = dict(targets)
+        self.reason = reason
+
+
+class UndoExecutorRegistrationError(ConfigurationError):
+    """An undo executor cannot be registered the way it was given."""
+
+
+class UndoExecutorNotFoundError(ConfigurationError):
+    """Nobody has said how a command is undone."""
+
+    def __init__(self, command_type: type) -> None:
+        name = command_type.__name__
+        super().__init__(
+            f"nobody has said how {name} is undone: decorate a function with "
+            f"@undo_executors.undo({name}), or call undo_executors.register() with an "
+            f"IUndoExecutor[{name}]"
+        )
+        self.command_type = command_type
+
+
+class UndoError(CQRSDDDError):
+    """A command cannot be executed, undone or redone with a history."""
+
+
+class UnknownUndoTokenError(UndoError):
+    """There is no entry in the undo history of this tenant; it may have been purged."""
+
+    def __init__(self, token: UUID) -> None:
+        super().__init__(f"nothing is known of the undo token {token}; it may have been purged")
+        self.token = token
+
+
+class CommandNotExecutedError(UndoError):
+    """A command was sent and did nothing, so that there is nothing to record."""
+
+    def __init__(self, command_type: str, reason: object) -> None:
+        super().__init__(f"{command_type} was not executed: {reason}")
+        self.command_type = command_type
+        self.reason = reason
+
+
+class UndoGroupClosedError(UndoError):
+    """Another command was executed after those of a group, which would come between them."""
+
+    def __init__(self, group_id: UUID, scope: str) -> None:
+        super().__init__(
+            f"group {group_id} takes no more commands, because another one was executed after it "
+            f"in scope {scope!r}: begin a new group"
+        )
+        self.group_id = group_id
+        self.scope = scope
+
+
+class UndoNotAllowedError(UndoError):
+    """A command can not be undone or redone now; nothing was changed."""
+
+    def __init__(self, token: UUID, reason: str) -> None:
+        super().__init__(f"{token}: {reason}")
+        self.token = token
+        self.reason = reason
+
+
+class UndoFailedError(UndoError):
+    """Undoing a command raised an error; what it had changed was rolled back.
+
+    Args:
+        token: The command that could not be undone; of a group, the one at fault.
+        status: What the history says now: ``undo_failed``, or what became of the compensation.
+        reason: The error as the history keeps it.
+    """
+
+    def __init__(self, token: UUID, status: str, reason: str | None) -> None:
+        super().__init__(f"{token} could not be undone ({status}): {reason}")
+        self.token = token
+        self.status = status
+        self.reason = reason
