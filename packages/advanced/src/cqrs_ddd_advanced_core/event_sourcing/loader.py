@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent
     from cqrs_ddd_core.ports.upcasting import IUpcasterRegistry
 
-__all__ = ["EventSourcedLoader"]
+__all__ = ["EventSourcedLoader", "with_lifecycle"]
 
 T = TypeVar("T", bound=AggregateRoot[Any])
 
@@ -83,7 +83,7 @@ class EventSourcedLoader(Generic[T]):
             mixed.__event_handlers__ if validator is None else validator.table_of(mixed)
         )
         self._serializer = EventSerializer(
-            _with_lifecycle(event_registry or _registry_of(mixed)), upcaster_registry
+            with_lifecycle(event_registry or _registry_of(mixed)), upcaster_registry
         )
 
     @property
@@ -132,7 +132,7 @@ class EventSourcedLoader(Generic[T]):
     async def erase(self, stream: StreamId) -> None:
         """Forget all states of a stream, for good, in the current unit of work."""
         if self._cache is not None:
-            self._cache.discard(stream)
+            self._cache.drop(stream)
         if self._snapshots is not None:
             await self._snapshots.delete(stream)
 
@@ -174,7 +174,7 @@ class EventSourcedLoader(Generic[T]):
     def _discard(self, stream: StreamId) -> None:
         """Drop kept states: they are of another history, such as before a backup came back."""
         if self._cache is not None:
-            self._cache.discard(stream)
+            self._cache.drop(stream)
         if self._snapshots is not None:
             self._snapshots.discard(stream)
 
@@ -228,7 +228,8 @@ def _registry_of(aggregate_type: type[EventSourcedAggregateMixin]) -> EventTypeR
     return EventTypeRegistry(classes)
 
 
-def _with_lifecycle(registry: EventTypeRegistry) -> EventTypeRegistry:
+def with_lifecycle(registry: EventTypeRegistry) -> EventTypeRegistry:
+    """Return a registry that also reads tombstones."""
     known = EventTypeRegistry()
     for name in registry.registered_types():
         known.register_alias(name, registry.get(name))
