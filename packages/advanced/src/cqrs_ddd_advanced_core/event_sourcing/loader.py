@@ -91,6 +91,11 @@ class EventSourcedLoader(Generic[T]):
         """Reads the stored events of the class."""
         return self._serializer
 
+    @property
+    def snapshots(self) -> SnapshotStore | None:
+        """Its snapshots, if there are any; ``drain`` them at the end of the program."""
+        return self._snapshots
+
     def stream_of(self, aggregate_id: object) -> StreamId:
         """Return the stream of an id."""
         return StreamId(self._aggregate_type.aggregate_type, str(aggregate_id))
