@@ -258,7 +258,7 @@ class TestSnapshots:
         self, store: CountingEventStore, snapshots: SnapshotStore
     ) -> None:
         cache = AggregateCache()
-        options = {"snapshot_store": snapshots, "cache": cache}
+        options: dict[str, Any] = {"snapshot_store": snapshots, "cache": cache}
         account = await save(store, 19, **options)
         repository = EventSourcedRepository(store, SampleAccount, **options)
         await repository.delete(account)
@@ -270,7 +270,7 @@ class TestSnapshots:
     async def test_a_hard_delete_takes_snapshots_along(self, snapshots: SnapshotStore) -> None:
         database, cache = InMemoryDatabase(), AggregateCache()
         store = CountingEventStore(database)
-        options = {"snapshot_store": snapshots, "cache": cache}
+        options: dict[str, Any] = {"snapshot_store": snapshots, "cache": cache}
         account = await save(store, 20, **options)
         await snapshots.drain()
         repository = EventSourcedRepository(store, SampleAccount, **options)
