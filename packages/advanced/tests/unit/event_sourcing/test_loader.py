@@ -188,9 +188,9 @@ class TestSnapshots:
     ) -> None:
         await save(store, 500, snapshot_store=snapshots)
         await snapshots.drain()
+        repository = EventSourcedRepository(store, SampleAccount, snapshot_store=snapshots)
         for _ in range(2):
             store.read = 0
-            repository = EventSourcedRepository(store, SampleAccount, snapshot_store=snapshots)
             account = await repository.get("a")
             assert store.read <= 2
             account.deposit(1)
