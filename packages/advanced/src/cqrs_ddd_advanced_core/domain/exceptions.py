@@ -8,6 +8,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     ConfigurationError,
     CQRSDDDError,
     DomainError,
+    EntityNotFoundError,
     EventStoreError,
     HandlerError,
     SerializationError,
@@ -15,6 +16,7 @@ from cqrs_ddd_core.primitives.exceptions import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
     from uuid import UUID
 
     from cqrs_ddd_core.domain.events import DomainEvent
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CommandNotExecutedError",
+    "DeletedAggregateError",
     "EventConflictError",
     "EventHandlerError",
     "EventSourcedAggregateRequiredError",
     "EventSourcingConfigurationError",
+    "HistoryRemovedError",
     "IncompleteAggregateError",
     "InvalidEventHandlerError",
     "InvalidResolutionError",
@@ -41,6 +45,7 @@ __all__ = [
     "SubjectKeyMissingError",
     "SubjectMissingError",
     "SubjectShreddedError",
+    "SummaryMismatchError",
     "UndoError",
     "UndoExecutorNotFoundError",
     "UndoExecutorRegistrationError",
@@ -61,14 +66,28 @@ class EventHandlerError(HandlerError):
 class MissingEventHandlerError(EventHandlerError):
     """An aggregate has no method that applies an event."""
 
-    def __init__(self, aggregate_type: str, event_type: str) -> None:
-        super().__init__(
-            f"{aggregate_type} has no handler for {event_type}: add apply_{event_type}(self, "
-            "event), or let it ignore such events with "
+    def __init__(self, aggregate_type: str, event_type: str, remedy: str | None = None) -> None:
+        remedy = remedy or (
+            f"add apply_{event_type}(self, event), or let it ignore such events with "
             "@aggregate_event_handler_validator(enabled=False)"
         )
+        super().__init__(f"{aggregate_type} has no handler for {event_type}: {remedy}")
         self.aggregate_type = aggregate_type
         self.event_type = event_type
+
+
+class UnknownCommandError(HandlerError):
+    """A decider has no answer to a command, not even that nothing happens."""
+
+    def __init__(self, decider: str, command_type: str, known: Iterable[str] = ()) -> None:
+        self.known = tuple(known)
+        listed = f"; it knows {', '.join(self.known)}" if self.known else ""
+        super().__init__(
+            f"{decider} does not decide on {command_type}{listed}: return its events, or [] where "
+            "nothing happens"
+        )
+        self.decider = decider
+        self.command_type = command_type
 
 
 class InvalidEventHandlerError(EventHandlerError):
@@ -126,6 +145,69 @@ class StreamGapError(EventStoreError):
         self.stream = stream
         self.expected = expected
         self.found = found
+
+
+class DeletedAggregateError(EntityNotFoundError):
+    """An aggregate was deleted at the moment that was asked for.
+
+    Args:
+        stream: Its stream.
+        version: Version of the tombstone.
+        deleted_at: When it was deleted, aware UTC.
+        reason: What the tombstone says, if anything.
+    """
+
+    def __init__(
+        self, stream: StreamId, version: int, deleted_at: datetime, reason: str = ""
+    ) -> None:
+        super().__init__(stream.aggregate_type, stream.aggregate_id)
+        because = f" ({reason})" if reason else ""
+        msg = (
+            f"{stream} was deleted at {deleted_at.isoformat()}, by version {version}{because}; "
+            f"ask for version {version - 1} to see its last state"
+        )
+        self.args = (msg,)
+        self.stream = stream
+        self.version = version
+        self.deleted_at = deleted_at
+        self.reason = reason
+
+
+class HistoryRemovedError(EventStoreError):
+    """The state that was asked for cannot be made: the events up to it were removed.
+
+    Args:
+        stream: Whose events.
+        version: What was asked for.
+        first_version: Version of the oldest event that is left.
+    """
+
+    def __init__(self, stream: StreamId, version: int, first_version: int) -> None:
+        super().__init__(
+            f"{stream} begins at version {first_version}, so nothing is known of version "
+            f"{version}: if the events before were archived, read it through "
+            "ArchivedEventStore(store, archive)"
+        )
+        self.stream = stream
+        self.version = version
+        self.first_version = first_version
+
+
+class SummaryMismatchError(EventStoreError):
+    """A summary event does not make the state it was to stand for; nothing was changed.
+
+    Args:
+        stream: The stream that was to be compacted.
+        fields: The fields that would have come out different.
+    """
+
+    def __init__(self, stream: StreamId, fields: Iterable[str]) -> None:
+        self.fields = tuple(fields)
+        super().__init__(
+            f"{stream}: the summary alone gives another value for {', '.join(self.fields)}; let "
+            "it carry them, and let its handler set them"
+        )
+        self.stream = stream
 
 
 class MergeConflictError(DomainError):

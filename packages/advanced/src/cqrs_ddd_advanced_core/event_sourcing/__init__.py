@@ -1,12 +1,28 @@
-"""Aggregates stored as their events: mediator, repository, loader."""
+"""Aggregates stored as their events: mediator, repository, loader, their past and its archive."""
 
+from cqrs_ddd_advanced_core.event_sourcing.audit_trail import AuditEntry
+from cqrs_ddd_advanced_core.event_sourcing.cache import AggregateCache
+from cqrs_ddd_advanced_core.event_sourcing.causation import (
+    CausationNode,
+    CausationTree,
+    CommandNode,
+    EventNode,
+)
 from cqrs_ddd_advanced_core.event_sourcing.factory import EventSourcedMediatorFactory
 from cqrs_ddd_advanced_core.event_sourcing.loader import EventSourcedLoader
 from cqrs_ddd_advanced_core.event_sourcing.mediator import EventSourcedMediator
 from cqrs_ddd_advanced_core.event_sourcing.persistence import EventSourcedPersistenceOrchestrator
+from cqrs_ddd_advanced_core.event_sourcing.replay import EventReplayService
 from cqrs_ddd_advanced_core.event_sourcing.repository import EventSourcedRepository
 
 __all__ = [
+    "AggregateCache",
+    "AuditEntry",
+    "CausationNode",
+    "CausationTree",
+    "CommandNode",
+    "EventNode",
+    "EventReplayService",
     "EventSourcedLoader",
     "EventSourcedMediator",
     "EventSourcedMediatorFactory",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from pydantic_core import from_json
 
+from cqrs_ddd_core.primitives.exceptions import EventStoreError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
@@ -157,6 +159,9 @@ class EventFilter:
         metadata: Top-level metadata keys with the JSON values they must have.
         payload: Leave out events whose payload tells that they do not match. A store may pass on
             what it cannot look into, so that the reader has to check again.
+
+    Raises:
+        EventStoreError: A time has no time zone, so nobody knows which moment it means.
     """
 
     aggregate_types: frozenset[str] | None = None
@@ -166,6 +171,12 @@ class EventFilter:
     occurred_until: datetime | None = None
     metadata: Mapping[str, Any] | None = None
     payload: Sequence[PayloadCondition] = ()
+
+    def __post_init__(self) -> None:
+        for moment in (self.occurred_from, self.occurred_until):
+            if moment is not None and moment.tzinfo is None:
+                msg = f"{moment!r} has no time zone; give an aware datetime such as utc_now()"
+                raise EventStoreError(msg)
 
     def matches(self, event: StoredEvent) -> bool:
         """Whether an event meets all conditions, for stores that cannot ask a database."""
