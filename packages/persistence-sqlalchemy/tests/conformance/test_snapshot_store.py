@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
+from cqrs_ddd_advanced_core.event_sourcing import EventSourcedRepository
 from cqrs_ddd_advanced_core.ports.snapshot_store import Snapshot
 from cqrs_ddd_advanced_core.snapshots import EveryNEventsStrategy, SnapshotStore
 from cqrs_ddd_advanced_core.testing import SnapshotStoreConformance, SnapshotStoreSubject
+from cqrs_ddd_advanced_core.testing.samples import SampleAccount
 from cqrs_ddd_core.adapters.memory import InMemoryUnitOfWork
+from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_core.testing.samples import MOMENT, new_stream
-from cqrs_ddd_persistence_sqlalchemy import SQLAlchemySnapshotStore, SQLAlchemyUnitOfWork
+from cqrs_ddd_persistence_sqlalchemy import (
+    SQLAlchemyEventStore,
+    SQLAlchemySnapshotStore,
+    SQLAlchemyUnitOfWork,
+)
 from cqrs_ddd_persistence_sqlalchemy import snapshot_store as statements
 from cqrs_ddd_persistence_sqlalchemy._session import database_of
 
@@ -73,6 +81,26 @@ async def test_whatever_has_an_engine_says_where_snapshots_are(
     await snapshots.store.save_snapshot(saved)
     found = await SQLAlchemySnapshotStore(engine).get_latest_snapshot(saved.stream)
     assert found == saved
+
+
+async def test_a_repository_takes_and_uses_snapshots(engine: AsyncEngine) -> None:
+    snapshots = SnapshotStore(async_sessionmaker(engine), EveryNEventsStrategy(n=10))
+    event_store = SQLAlchemyEventStore(engine)
+    accounts = EventSourcedRepository(event_store, SampleAccount, snapshot_store=snapshots)
+    for _ in range(6):
+        async with SQLAlchemyUnitOfWork(engine):
+            account = await accounts.get_by_id("a") or SampleAccount.open("a")
+            for _ in range(3):
+                account.deposit("0.10")
+            await accounts.save(account)
+    await snapshots.drain()
+    assert snapshots.failures == snapshots.ignored == snapshots.skipped == 0
+    stream = StreamId("SampleAccount", "a")
+    newest = await snapshots.load(SampleAccount, stream)
+    assert newest is not None
+    assert (newest.version, newest.balance) == (10, Decimal("0.90"))
+    account = await accounts.get("a")
+    assert (account.version, account.balance) == (19, Decimal("1.80"))
 
 
 async def test_a_unit_of_work_of_another_database_is_refused(engine: AsyncEngine) -> None:

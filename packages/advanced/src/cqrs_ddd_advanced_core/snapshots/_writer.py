@@ -78,15 +78,16 @@ class SnapshotWriter:
         if key not in self._tasks and len(self._tasks) >= self._max_pending:
             self.skipped += 1
             return
-        self._jobs[key] = job
         if key not in self._tasks:
             self._start(key)
+        self._jobs[key] = job
 
     def _start(self, key: SnapshotKey) -> None:
+        loop = asyncio.get_running_loop()
         if not self._tasks:
             # A lock belongs to the event loop it was first waited for in.
             self._turn = asyncio.Lock()
-        task = self._tasks[key] = asyncio.create_task(self._run(key), name=f"snapshot {key[1]}")
+        task = self._tasks[key] = loop.create_task(self._run(key), name=f"snapshot {key[1]}")
         task.add_done_callback(partial(self._ended, key))
 
     def _ended(self, key: SnapshotKey, task: asyncio.Task[None]) -> None:

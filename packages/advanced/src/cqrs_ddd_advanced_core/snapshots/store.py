@@ -145,6 +145,7 @@ class SnapshotStore:
         _logger.warning("the snapshots of %s are newer than its events: discarded", stream)
         self._ignored += 1
         self._last.forget(key_of(stream))
+        self._last.note(key_of(stream), _NONE)
         self._writer.discard(stream)
 
     async def delete(self, stream: StreamId) -> int:
