@@ -64,19 +64,23 @@ class PendingStream:
             raise OptimisticConcurrencyError(self.stream, version, self.next_version)
 
     async def append(self, events: Sequence[NewEvent]) -> AppendResult:
-        """Append events at exactly the expected version.
+        """Append events at exactly the expected version, or after the one a resolution returns.
+
+        The resolution is asked again when others go on appending meanwhile; it ends that by
+        raising.
 
         Raises:
             OptimisticConcurrencyError: The stream is at another version, and the conflict was
                 not resolved.
         """
-        try:
-            result = await self.store.append(self.stream, events, expected_version=self.version)
-        except OptimisticConcurrencyError as conflict:
-            if self.on_conflict is None:
-                raise
-            version = await self.on_conflict(conflict, events)
-            result = await self.store.append(self.stream, events, expected_version=version)
+        result, version = None, self.version
+        while result is None:
+            try:
+                result = await self.store.append(self.stream, events, expected_version=version)
+            except OptimisticConcurrencyError as conflict:
+                if self.on_conflict is None:
+                    raise
+                version = await self.on_conflict(conflict, events)
         appended = {event.event_id for event in events}
         self.events = [event for event in self.events if event.event_id not in appended]
         self.version = result.version
