@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cqrs_ddd_advanced_core.event_sourcing.mediator import EventSourcedMediator
 from cqrs_ddd_advanced_core.event_sourcing.persistence import EventSourcedPersistenceOrchestrator
+from cqrs_ddd_core.cqrs.event_serializer import EventWriter, serialize_event
 from cqrs_ddd_core.cqrs.handler import HandlerFactory, build_handler
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class EventSourcedMediatorFactory:
         middlewares: Run around every message, the first outermost.
         outbox: Where events wait for publication, when given.
         handler_factory: Makes handlers of registered classes.
+        serialize: How events are written; ``EventSerializer.serialize`` keeps some at an older
+            version.
         enforce_registration: Refuse events of types that nobody registered.
     """
 
@@ -45,6 +48,7 @@ class EventSourcedMediatorFactory:
         middlewares: Sequence[IMiddleware] = (),
         outbox: IOutboxStorage | None = None,
         handler_factory: HandlerFactory = build_handler,
+        serialize: EventWriter = serialize_event,
         enforce_registration: bool = True,
     ) -> None:
         self._uow_factory = uow_factory
@@ -53,8 +57,9 @@ class EventSourcedMediatorFactory:
         self._middlewares = tuple(middlewares)
         self._outbox = outbox
         self._handler_factory = handler_factory
+        self._serialize = serialize
         self._orchestrator = EventSourcedPersistenceOrchestrator(
-            event_store, enforce_registration=enforce_registration
+            event_store, serialize=serialize, enforce_registration=enforce_registration
         )
 
     def register_event_sourced_type(
@@ -84,5 +89,6 @@ class EventSourcedMediatorFactory:
             middlewares=self._middlewares,
             outbox=self._outbox,
             handler_factory=self._handler_factory,
+            serialize=self._serialize,
             event_persistence_orchestrator=self._orchestrator,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cqrs_ddd_advanced_core.domain.exceptions import EventSourcingConfigurationError
+from cqrs_ddd_core.cqrs.event_serializer import EventWriter, serialize_event
 from cqrs_ddd_core.cqrs.handler import HandlerFactory, build_handler
 from cqrs_ddd_core.cqrs.mediator import Mediator
 
@@ -39,6 +40,8 @@ class EventSourcedMediator(Mediator):
         event_store: Where all events go, without an orchestrator.
         outbox: Where events wait for publication, when given.
         handler_factory: Makes handlers of registered classes.
+        serialize: How events are written; ``EventSerializer.serialize`` keeps some at an older
+            version.
         event_persistence_orchestrator: Says which types are stored where.
 
     Raises:
@@ -55,6 +58,7 @@ class EventSourcedMediator(Mediator):
         event_store: IEventStore | None = None,
         outbox: IOutboxStorage | None = None,
         handler_factory: HandlerFactory = build_handler,
+        serialize: EventWriter = serialize_event,
         event_persistence_orchestrator: EventSourcedPersistenceOrchestrator | None = None,
     ) -> None:
         orchestrator = event_persistence_orchestrator
@@ -69,6 +73,7 @@ class EventSourcedMediator(Mediator):
             event_store=event_store if orchestrator is None else orchestrator.get_event_store,
             outbox=outbox,
             handler_factory=handler_factory,
+            serialize=serialize,
         )
         self._orchestrator = orchestrator
 

@@ -12,7 +12,7 @@ from cqrs_ddd_advanced_core.domain.exceptions import (
 )
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
-from cqrs_ddd_core.cqrs.event_serializer import serialize_event
+from cqrs_ddd_core.cqrs.event_serializer import EventWriter, serialize_event
 from cqrs_ddd_core.domain.events import enrich_event
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
@@ -34,18 +34,24 @@ class EventSourcedPersistenceOrchestrator:
 
     Args:
         default_event_store: For all types that name no other.
+        serialize: How events are written that ``persist_events`` is given.
         enforce_registration: Refuse events of types that nobody registered and nobody marked
             with ``@non_event_sourced``; otherwise they are not stored.
     """
 
     def __init__(
-        self, default_event_store: IEventStore, *, enforce_registration: bool = True
+        self,
+        default_event_store: IEventStore,
+        *,
+        serialize: EventWriter = serialize_event,
+        enforce_registration: bool = True,
     ) -> None:
         self._default_event_store = default_event_store
         self._enforce_registration = enforce_registration
         self._stores: dict[str, IEventStore] = {}
         self._excluded: set[str] = set()
-        self._recorder = EventRecorder((), event_store=self.get_event_store)
+        self._serialize = serialize
+        self._recorder = EventRecorder((), event_store=self.get_event_store, serialize=serialize)
 
     def register_event_sourced_type(
         self, aggregate_type_name: str, event_store: IEventStore | None = None
@@ -139,7 +145,7 @@ class EventSourcedPersistenceOrchestrator:
         store = self._stores[stream.aggregate_type]
         for event in events:
             enrich_event(event, get_context())
-        result = await store.append(stream, [serialize_event(event) for event in events])
+        result = await store.append(stream, [self._serialize(event) for event in events])
         return result.position
 
     def _store_of(self, event: DomainEvent) -> IEventStore | None:

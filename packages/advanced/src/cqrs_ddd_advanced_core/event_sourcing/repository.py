@@ -10,7 +10,7 @@ from cqrs_ddd_advanced_core.domain.lifecycle import AggregateDeleted, AggregateR
 from cqrs_ddd_advanced_core.event_sourcing.loader import EventSourcedLoader
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
-from cqrs_ddd_core.cqrs.event_serializer import serialize_event
+from cqrs_ddd_core.cqrs.event_serializer import EventWriter, serialize_event
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.events import enrich_event
 from cqrs_ddd_core.ports.pending_stream import PendingStream
@@ -59,6 +59,8 @@ class EventSourcedRepository(Generic[T]):
             was loaded before those; without one, every lost race is a conflict.
         create_aggregate: Makes the aggregate of an id before its first event.
         validator: What becomes of events without a handler, other than the class says.
+        serialize: How events are written where no mediator does it; ``EventSerializer.serialize``
+            keeps some at an older version.
 
     Raises:
         EventSourcedAggregateRequiredError: The class lacks the mixin.
@@ -78,6 +80,7 @@ class EventSourcedRepository(Generic[T]):
         conflict_policy: EventConflictPolicy | None = None,
         create_aggregate: Callable[[Any], T] | None = None,
         validator: EventValidator | None = None,
+        serialize: EventWriter = serialize_event,
     ) -> None:
         self._event_store = event_store
         self._aggregate_type = aggregate_type
@@ -93,7 +96,13 @@ class EventSourcedRepository(Generic[T]):
             validator=validator,
         )
         self._conflict_policy = conflict_policy
-        self._recorder = EventRecorder((), event_store=event_store)
+        self._serialize = serialize
+        self._recorder = EventRecorder((), event_store=event_store, serialize=serialize)
+
+    @property
+    def aggregate_type(self) -> type[T]:
+        """The class of its aggregates."""
+        return self._aggregate_type
 
     async def get(self, entity_id: object) -> T:
         """Return the aggregate with that id.
@@ -117,6 +126,14 @@ class EventSourcedRepository(Generic[T]):
             StreamGapError: Events of the stream are missing.
         """
         return self._watch(await self._loader.load(entity_id))
+
+    async def get_or_blank(self, entity_id: object) -> T:
+        """Return the aggregate with that id, a blank one if it has no events.
+
+        It is for commands that may be the first. A deleted aggregate is blank too; saving it is
+        refused as a lost race, because its stream goes on.
+        """
+        return await self.get_by_id(entity_id) or self._loader.blank(entity_id)
 
     async def exists(self, entity_id: object) -> bool:
         """Whether there is an aggregate with that id that was not deleted."""
@@ -213,7 +230,7 @@ class EventSourcedRepository(Generic[T]):
         pending.events += events
         self._resolve_conflicts(pending)
         version = pending.next_version
-        await pending.append([serialize_event(event) for event in events])
+        await pending.append([self._serialize(event) for event in events])
         entity.mark_events_as_committed()
         entity.set_version(version)
 
