@@ -13,6 +13,7 @@ from cqrs_ddd_persistence_sqlalchemy.schema import (
     upgrade,
 )
 from cqrs_ddd_persistence_sqlalchemy.snapshot_store import SQLAlchemySnapshotStore
+from cqrs_ddd_persistence_sqlalchemy.subject_keys import SQLAlchemySubjectKeyStore
 from cqrs_ddd_persistence_sqlalchemy.undo_history import SQLAlchemyUndoHistory
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
@@ -23,6 +24,7 @@ __all__ = [
     "SQLAlchemyOutboxStorage",
     "SQLAlchemyRepository",
     "SQLAlchemySnapshotStore",
+    "SQLAlchemySubjectKeyStore",
     "SQLAlchemyUndoHistory",
     "SQLAlchemyUnitOfWork",
     "TableLock",

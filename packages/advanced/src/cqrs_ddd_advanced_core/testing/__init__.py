@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
         f"{__name__}.{module}"
         for module in (
             "snapshot_store",
+            "subject_keys",
             "undo_history",
         )
     )
@@ -26,11 +27,14 @@ from cqrs_ddd_advanced_core.testing.snapshot_store import (
     SnapshotStoreConformance,
     SnapshotStoreSubject,
 )
+from cqrs_ddd_advanced_core.testing.subject_keys import SubjectKeysConformance, SubjectKeysSubject
 from cqrs_ddd_advanced_core.testing.undo_history import UndoHistoryConformance, UndoHistorySubject
 
 __all__ = [
     "SnapshotStoreConformance",
     "SnapshotStoreSubject",
+    "SubjectKeysConformance",
+    "SubjectKeysSubject",
     "UndoHistoryConformance",
     "UndoHistorySubject",
 ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from cqrs_ddd_advanced_core.adapters.memory.snapshot_store import InMemorySnapshotStore
+from cqrs_ddd_advanced_core.adapters.memory.subject_keys import InMemorySubjectKeyStore
 from cqrs_ddd_advanced_core.adapters.memory.undo_history import InMemoryUndoHistory
 
 __all__ = [
     "InMemorySnapshotStore",
+    "InMemorySubjectKeyStore",
     "InMemoryUndoHistory",
 ]
