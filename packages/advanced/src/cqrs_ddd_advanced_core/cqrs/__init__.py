@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cqrs_ddd_advanced_core.cqrs.conflict_behavior import ConflictBehavior, lost_race_of
+from cqrs_ddd_advanced_core.cqrs.decider_handler import DeciderHandler
 from cqrs_ddd_advanced_core.cqrs.handlers import (
     ConflictCommandHandler,
     ResilientCommandHandler,
@@ -16,6 +17,7 @@ from cqrs_ddd_advanced_core.event_sourcing.mediator import EventSourcedMediator
 __all__ = [
     "ConflictBehavior",
     "ConflictCommandHandler",
+    "DeciderHandler",
     "EventSourcedMediator",
     "EventSourcedMediatorFactory",
     "PipelinedCommandHandler",

@@ -4,6 +4,7 @@ from cqrs_ddd_advanced_core.domain.aggregate_mixin import (
     EventSourcedAggregateMixin,
     aggregate_event_handler_validator,
 )
+from cqrs_ddd_advanced_core.domain.decider import DecidedAggregate, Decider, aggregate_of
 from cqrs_ddd_advanced_core.domain.event_handlers import (
     EventHandlerTable,
     aggregate_event_handler,
@@ -12,14 +13,18 @@ from cqrs_ddd_advanced_core.domain.event_handlers import (
 )
 from cqrs_ddd_advanced_core.domain.event_validation import EventValidationConfig, EventValidator
 from cqrs_ddd_advanced_core.domain.exceptions import (
+    DeletedAggregateError,
     EventHandlerError,
     EventSourcedAggregateRequiredError,
     EventSourcingConfigurationError,
+    HistoryRemovedError,
     IncompleteAggregateError,
     InvalidEventHandlerError,
     MissingEventHandlerError,
     StreamGapError,
     StrictValidationViolationError,
+    SummaryMismatchError,
+    UnknownCommandError,
 )
 from cqrs_ddd_advanced_core.domain.lifecycle import (
     COMPACTED_VERSION,
@@ -31,6 +36,9 @@ __all__ = [
     "COMPACTED_VERSION",
     "AggregateDeleted",
     "AggregateRestored",
+    "DecidedAggregate",
+    "Decider",
+    "DeletedAggregateError",
     "EventHandlerError",
     "EventHandlerTable",
     "EventSourcedAggregateMixin",
@@ -38,13 +46,17 @@ __all__ = [
     "EventSourcingConfigurationError",
     "EventValidationConfig",
     "EventValidator",
+    "HistoryRemovedError",
     "IncompleteAggregateError",
     "InvalidEventHandlerError",
     "MissingEventHandlerError",
     "StreamGapError",
     "StrictValidationViolationError",
+    "SummaryMismatchError",
+    "UnknownCommandError",
     "aggregate_event_handler",
     "aggregate_event_handler_validator",
+    "aggregate_of",
     "get_handler_event_type",
     "is_aggregate_event_handler",
 ]

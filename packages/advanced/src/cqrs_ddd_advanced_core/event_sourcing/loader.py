@@ -100,6 +100,10 @@ class EventSourcedLoader(Generic[T]):
         """Return the stream of an id."""
         return StreamId(self._aggregate_type.aggregate_type, str(aggregate_id))
 
+    def blank(self, aggregate_id: object) -> T:
+        """Return the aggregate of an id as it is before its first event."""
+        return self._create(aggregate_id)
+
     async def load(self, aggregate_id: object) -> T | None:
         """Return the aggregate with that id; ``None`` when it has no events or was deleted.
 

@@ -133,7 +133,8 @@ class EventSourcedRepository(Generic[T]):
         It is for commands that may be the first. A deleted aggregate is blank too; saving it is
         refused as a lost race, because its stream goes on.
         """
-        return await self.get_by_id(entity_id) or self._loader.blank(entity_id)
+        aggregate = await self.get_by_id(entity_id)
+        return self._loader.blank(entity_id) if aggregate is None else aggregate
 
     async def exists(self, entity_id: object) -> bool:
         """Whether there is an aggregate with that id that was not deleted."""
