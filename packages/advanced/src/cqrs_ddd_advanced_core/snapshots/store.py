@@ -137,12 +137,12 @@ class SnapshotStore:
             )
 
     def discard(self, stream: StreamId) -> None:
-        """Remove all snapshots of a stream soon, because they are of another history of it.
+        """Remove all snapshots of a stream soon, because they do not belong to its events.
 
-        They are, when one is newer than the stream: the events were restored from a backup. It
-        is not part of the current unit of work, and never raises.
+        The stream has no event of the version of a snapshot: the events were restored from a
+        backup, or the past of the stream was removed. It is not part of the current unit of work.
         """
-        _logger.warning("the snapshots of %s are newer than its events: discarded", stream)
+        _logger.warning("the snapshots of %s do not belong to its events: discarded", stream)
         self._ignored += 1
         self._last.forget(key_of(stream))
         self._last.note(key_of(stream), _NONE)

@@ -176,6 +176,14 @@ async def test_a_snapshot_newer_than_its_stream_is_not_used_and_goes_away() -> N
     account = await loader.load("a")
     assert account is not None
     assert (account.version, account.balance) == (5, Decimal(4))
+    await snapshots.drain()
+    assert await store.get_latest_snapshot(STREAM) is None
+    # The stream grows past the version of that snapshot, with another history.
+    more = history([Decimal(100)] * 9)[5:]
+    await event_store.append(STREAM, [serialize_event(event) for event in more])
+    account = await loader.load("a")
+    assert account is not None
+    assert (account.version, account.balance) == (10, Decimal(504))
 
 
 async def test_the_readme_works_as_written() -> None:
