@@ -56,7 +56,7 @@ class EventConflictPolicy:
     Each declaration names my event, which lost, and theirs, which was stored first; it says
     nothing of the reverse. A pair that is not declared re-runs. A class stands for its
     subclasses too, the nearest declaration counts, and that of my event's class before that of
-    theirs; but the deletion of an aggregate commutes with nothing unless declared by name.
+    theirs; but deleting or restoring an aggregate commutes with nothing.
 
     Declare as commuting only what is right for the decision too: ``Withdrawn`` and ``Withdrawn``
     give the same balance in either order, but the second may overdraw the account.
@@ -79,8 +79,11 @@ class EventConflictPolicy:
             when: Limits it to some, such as ``lambda mine, theirs: mine.seat != theirs.seat``.
 
         Raises:
-            ConfigurationError: No event types, or the pair is decided already.
+            ConfigurationError: No event types, a deletion, or the pair is decided already.
         """
+        if issubclass(mine, LIFECYCLE_EVENTS) or issubclass(theirs, LIFECYCLE_EVENTS):
+            msg = f"{mine.__name__} and {theirs.__name__}: a deletion commutes with nothing"
+            raise ConfigurationError(msg)
         return self._declare(mine, theirs, EventConflictRule(EventVerdict.COMMUTES, when=when))
 
     def reruns(

@@ -245,8 +245,11 @@ class EventSourcedRepository(Generic[T]):
         self._after_commit(entity, pending, before)
 
     def _after_commit(self, entity: T, pending: PendingStream, before: int) -> None:
-        # After a merged conflict the object lacks the others' events: it is no state to keep.
-        if before < entity.version == pending.version and not pending.has_ended:
+        if entity.version != pending.version:
+            # Merged, the object lacks the others' events: it is no state to keep, and at the
+            # version it was loaded at, its next save meets all of them.
+            entity.set_version(before)
+        elif before < entity.version and not pending.has_ended:
             self._loader.committed(entity, before)
 
     async def _erase(self, entity: T, uow: UnitOfWork) -> None:  # noqa: ARG002 - a hook's argument
