@@ -18,6 +18,7 @@ from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, SerializationError
 
 if TYPE_CHECKING:
+    from cqrs_ddd_advanced_core.snapshots._writer import SnapshotKey
     from cqrs_ddd_advanced_core.snapshots.codec import SnapshotCodec
 
 __all__ = ["SnapshotStore"]
@@ -199,17 +200,19 @@ class SnapshotStore:
             )
 
     def _is_due(self, aggregate: AggregateRoot[Any], previous_version: int) -> bool:
-        key, now = key_of(_stream_of(aggregate)), self._clock.now()
-        last = self._last.get(key)
-        if last is None:
-            # Not loaded through this store: as if a snapshot had been taken just before.
-            last = LastSnapshot(previous_version, now) if previous_version else _NONE
-            self._last.note(key, last)
+        key = key_of(_stream_of(aggregate))
+        last = self._last.get(key) or self._assume(key, previous_version)
         progress = SnapshotProgress(previous_version, aggregate.version, *last)
         if not self._strategy.should_snapshot(aggregate, progress):
             return False
-        self._last.note(key, LastSnapshot(aggregate.version, now))
+        self._last.note(key, LastSnapshot(aggregate.version, self._clock.now()))
         return True
+
+    def _assume(self, key: SnapshotKey, previous_version: int) -> LastSnapshot:
+        """Take a stream that was not loaded through this store as if it had a fresh snapshot."""
+        last = LastSnapshot(previous_version, self._clock.now()) if previous_version else _NONE
+        self._last.note(key, last)
+        return last
 
     def _capture(self, aggregate: AggregateRoot[Any]) -> Snapshot:
         codec = codec_of(type(aggregate))
