@@ -1,5 +1,10 @@
 """Upcasting: stored payloads of older shapes are read as those of today."""
 
+from cqrs_ddd_advanced_core.upcasting.catalogue import (
+    CatalogueComparison,
+    SchemaCatalogue,
+    SchemaProblem,
+)
 from cqrs_ddd_advanced_core.upcasting.registry import UpcasterRegistry
 from cqrs_ddd_advanced_core.upcasting.upcaster import (
     CommandUpcaster,
@@ -9,9 +14,12 @@ from cqrs_ddd_advanced_core.upcasting.upcaster import (
 )
 
 __all__ = [
+    "CatalogueComparison",
     "CommandUpcaster",
     "EventDowncaster",
     "EventSplitter",
     "EventUpcaster",
+    "SchemaCatalogue",
+    "SchemaProblem",
     "UpcasterRegistry",
 ]
