@@ -100,9 +100,7 @@ class Decider(Generic[C, S, E]):
     def command_types(self) -> tuple[type[C], ...]:
         """The commands ``decide`` is annotated with; empty when that names no classes."""
         found = members_of(_argument(self.decide))
-        # A parametrised base, such as Command[Any], is not the base of the others.
-        is_open = any(not isinstance(one, type) or _is_parametrised(one) for one in found)
-        return () if is_open else found
+        return found if all(map(_is_class, found)) else ()
 
     @cached_property
     def event_types(self) -> tuple[type[E], ...]:
@@ -251,8 +249,10 @@ def _is_event_class(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, DomainEvent) and found is not DomainEvent
 
 
-def _is_parametrised(found: type[Any]) -> bool:
-    return getattr(found, "__pydantic_generic_metadata__", {}).get("origin") is not None
+def _is_class(found: Any) -> bool:
+    # A parametrised base, such as Command[Any], is not the base of the others.
+    origin = getattr(found, "__pydantic_generic_metadata__", {}).get("origin")
+    return isinstance(found, type) and found is not Any and origin is None
 
 
 def _name(function: Callable[..., Any]) -> str:
