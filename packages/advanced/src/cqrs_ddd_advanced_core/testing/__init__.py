@@ -15,6 +15,8 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "event_archive",
+            "event_replay",
             "snapshot_store",
             "subject_keys",
             "undo_history",
@@ -23,6 +25,11 @@ pytest.register_assert_rewrite(
 )
 
 # ruff: noqa: E402 - the suites are imported after the rewrite is registered
+from cqrs_ddd_advanced_core.testing.commuting import assert_commutes, commuting_pairs
+from cqrs_ddd_advanced_core.testing.event_archive import (
+    EventArchiveConformance,
+    EventArchiveSubject,
+)
 from cqrs_ddd_advanced_core.testing.snapshot_store import (
     SnapshotStoreConformance,
     SnapshotStoreSubject,
@@ -31,10 +38,14 @@ from cqrs_ddd_advanced_core.testing.subject_keys import SubjectKeysConformance, 
 from cqrs_ddd_advanced_core.testing.undo_history import UndoHistoryConformance, UndoHistorySubject
 
 __all__ = [
+    "EventArchiveConformance",
+    "EventArchiveSubject",
     "SnapshotStoreConformance",
     "SnapshotStoreSubject",
     "SubjectKeysConformance",
     "SubjectKeysSubject",
     "UndoHistoryConformance",
     "UndoHistorySubject",
+    "assert_commutes",
+    "commuting_pairs",
 ]
