@@ -20,6 +20,7 @@ pytest.register_assert_rewrite(
             "snapshot_store",
             "subject_keys",
             "undo_history",
+            "undo_service",
         )
     )
 )
