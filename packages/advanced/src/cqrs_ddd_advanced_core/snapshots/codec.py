@@ -101,18 +101,15 @@ class SnapshotCodec(Generic[T]):
         return aggregate
 
     def _refuse_what_gets_lost(self, aggregate: T, restored: T) -> None:
-        before, after = self._values(aggregate), self._values(restored)
-        lost = sorted(name for name in before if before[name] != after.get(name))
+        before, after = _content(aggregate), _content(restored)
+        names = before.keys() - AggregateRoot.__private_attributes__.keys()
+        lost = sorted(name for name in names if not _is_same(before[name], after.get(name)))
         if lost:
             reason = (
                 f"{', '.join(lost)} would come back different; declare the exact type, and let "
                 "validators leave alone what they have made"
             )
             raise self._error("cannot be kept", reason)
-
-    def _values(self, aggregate: T) -> dict[str, Any]:
-        fields = {name: aggregate.__dict__.get(name) for name in self._class.model_fields}
-        return {**fields, **(aggregate.__pydantic_extra__ or {}), **self._private_values(aggregate)}
 
     def _private_values(self, aggregate: T) -> dict[str, Any]:
         values: Mapping[str, Any] = aggregate.__pydantic_private__ or {}
@@ -121,6 +118,22 @@ class SnapshotCodec(Generic[T]):
     def _error(self, problem: str, reason: object) -> SerializationError:
         msg = f"a snapshot of {self._class.__name__} {problem}: {reason}"
         return SerializationError(msg)
+
+
+def _content(model: BaseModel) -> dict[str, Any]:
+    fields = {name: model.__dict__.get(name) for name in type(model).model_fields}
+    return {**fields, **(model.__pydantic_extra__ or {}), **(model.__pydantic_private__ or {})}
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Whether two values are equal all the way down: entities are equal when their ids are."""
+    if isinstance(before, BaseModel):
+        return type(before) is type(after) and _is_same(_content(before), _content(after))
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before.keys() == after.keys() and all(_is_same(before[k], after[k]) for k in before)
+    if isinstance(before, list | tuple) and type(before) is type(after):
+        return len(before) == len(after) and all(map(_is_same, before, after))
+    return bool(before == after)
 
 
 def _private_attributes(aggregate_class: type[AggregateRoot[Any]]) -> tuple[str, ...]:

@@ -193,6 +193,25 @@ def test_a_subclass_in_a_field_of_its_base_class_is_refused() -> None:
         restored(Drawing(id="d", shape=Circle(radius=1)))
 
 
+def test_what_gets_lost_inside_of_other_entities_is_refused_as_well() -> None:
+    class Note(Entity[int]):
+        data: Any = None
+        _draft: str = PrivateAttr(default="")
+
+    class Notebook(AggregateRoot[str]):
+        notes: list[Note] = Field(default_factory=list)
+        by_name: dict[str, tuple[Note, ...]] = Field(default_factory=dict)
+
+    drafted = Note(id=1)
+    drafted._draft = "lost"
+    assert restored(Notebook(id="n", notes=[Note(id=1, data="x")])).notes[0].data == "x"
+    for lossy in (Note(id=1, data=Decimal("1.10")), drafted):
+        with pytest.raises(SerializationError, match="notes would come back different"):
+            restored(Notebook(id="n", notes=[lossy]))
+        with pytest.raises(SerializationError, match="by_name would come back different"):
+            restored(Notebook(id="n", by_name={"a": (lossy,)}))
+
+
 def test_a_validator_that_changes_what_it_has_made_is_refused() -> None:
     class User(AggregateRoot[str]):
         password: str
