@@ -1,4 +1,4 @@
-"""Prove an adapter: one conformance suite per port, run by every adapter."""
+"""Test what you build: given, when, then; events by the thousand; one suite per port."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ try:
     import pytest
 except ImportError as _error:
     raise _MissingExtraError(
-        "the conformance suites", "cqrs-ddd-advanced-core", "testing"
+        "the test kit", "cqrs-ddd-advanced-core", "testing"
     ) from _error
 
 pytest.register_assert_rewrite(
@@ -31,6 +31,7 @@ from cqrs_ddd_advanced_core.testing.event_archive import (
     EventArchiveConformance,
     EventArchiveSubject,
 )
+from cqrs_ddd_advanced_core.testing.given_when_then import given
 from cqrs_ddd_advanced_core.testing.snapshot_store import (
     SnapshotStoreConformance,
     SnapshotStoreSubject,
@@ -49,4 +50,5 @@ __all__ = [
     "UndoHistorySubject",
     "assert_commutes",
     "commuting_pairs",
+    "given",
 ]
