@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from cqrs_ddd_advanced_core.domain import EventSourcedAggregateMixin
 from cqrs_ddd_core import AggregateRoot, DomainEvent, InvariantViolationError
 
 __all__ = ["Customer", "CustomerJoined"]
@@ -14,8 +15,11 @@ class CustomerJoined(DomainEvent):
     joined_on: date
 
 
-class Customer(AggregateRoot[str]):
-    """Somebody who buys records; joins with the first purchase."""
+class Customer(EventSourcedAggregateMixin, AggregateRoot[str]):
+    """Somebody who buys records; joins with the first purchase.
+
+    It changes by its events only, so that it can be kept as a document or as its events.
+    """
 
     joined_on: date
 
@@ -29,6 +33,9 @@ class Customer(AggregateRoot[str]):
         if joined_on > today:
             msg = f"customer {customer_id} cannot join on {joined_on}: today is {today}"
             raise InvariantViolationError(msg)
-        customer = cls(id=customer_id, joined_on=joined_on)
+        customer = cls.blank(customer_id)
         customer.raise_event(CustomerJoined(customer_id=customer_id, joined_on=joined_on))
         return customer
+
+    def apply_customer_joined(self, event: CustomerJoined) -> None:
+        self.joined_on = event.joined_on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import (
+    SUPPRESS,
     ArgumentDefaultsHelpFormatter,
     ArgumentParser,
     ArgumentTypeError,
@@ -20,7 +21,8 @@ class Options(Namespace):
     """What was asked for."""
 
     input: Path
-    database_url: str
+    database_url: str = ""
+    event_sourced: bool
     rejects: Path
     chart: Path
     every: int
@@ -37,8 +39,14 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--input", type=Path, default=_SAMPLE, help="purchase log, a CSV file")
     parser.add_argument(
         "--database-url",
-        default=f"sqlite:///{_OUTPUT / 'record_store.db'}",
-        help="where to keep everything: sqlite:///file or postgresql://user@host/name",
+        default=SUPPRESS,
+        help="where to keep everything: sqlite:///file or postgresql://user@host/name; "
+        f"a file in {_OUTPUT}/ if not given",
+    )
+    parser.add_argument(
+        "--event-sourced",
+        action="store_true",
+        help="keep customers and purchases as their events, without documents",
     )
     parser.add_argument(
         "--rejects", type=Path, default=_OUTPUT / "rejects.csv", help="file for refused lines"
@@ -49,7 +57,15 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument(
         "--every", type=_positive, default=1000, help="lines per report, without a terminal"
     )
-    return parser.parse_args(arguments, namespace=Options())
+    options = parser.parse_args(arguments, namespace=Options())
+    options.database_url = options.database_url or _default_database(options)
+    return options
+
+
+def _default_database(options: Options) -> str:
+    # Each way has a file of its own, so that there is something to do in both.
+    name = "event_sourced.db" if options.event_sourced else "record_store.db"
+    return f"sqlite:///{_OUTPUT / name}"
 
 
 def _positive(text: str) -> int:

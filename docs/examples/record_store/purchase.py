@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from cqrs_ddd_advanced_core.domain import EventSourcedAggregateMixin
 from cqrs_ddd_core import AggregateRoot, DomainEvent, InvariantViolationError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class PurchaseRecorded(DomainEvent):
     amount: Dollars
 
 
-class Purchase(AggregateRoot[UUID]):
+class Purchase(EventSourcedAggregateMixin, AggregateRoot[UUID]):
     """What a customer bought on one day; an amount of 0.00 is a gift and a real purchase."""
 
     customer_id: str
@@ -59,19 +60,19 @@ class Purchase(AggregateRoot[UUID]):
             purchased_on >= customer.joined_on,
             f"{purchased_on} is before customer {customer.id} joined on {customer.joined_on}",
         )
-        purchase = cls(
-            id=purchase_id,
-            customer_id=customer.id,
-            purchased_on=purchased_on,
-            units=units,
-            amount=amount,
-        )
+        purchase = cls.blank(purchase_id)
         purchase.raise_event(
             PurchaseRecorded(
                 customer_id=customer.id, purchased_on=purchased_on, units=units, amount=amount
             )
         )
         return purchase
+
+    def apply_purchase_recorded(self, event: PurchaseRecorded) -> None:
+        self.customer_id = event.customer_id
+        self.purchased_on = event.purchased_on
+        self.units = event.units
+        self.amount = event.amount
 
 
 def _require(rule_holds: bool, otherwise: str) -> None:  # noqa: FBT001 - reads as a sentence

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from cqrs_ddd_core import Command, CommandHandler
+from cqrs_ddd_core import AggregateRoot, Command, CommandHandler
 from record_store.customer import Customer
 from record_store.purchase import Dollars, Purchase
 
 if TYPE_CHECKING:
-    from cqrs_ddd_core import IRepository
     from cqrs_ddd_core.primitives import IClock
 
-__all__ = ["RecordPurchase", "RecordPurchaseHandler"]
+__all__ = ["Aggregates", "RecordPurchase", "RecordPurchaseHandler"]
+
+T = TypeVar("T", bound=AggregateRoot[Any])
+
+
+class Aggregates(Protocol[T]):
+    """What the handler asks of a repository, be it one of documents or one of events."""
+
+    async def get_by_id(self, entity_id: Any) -> T | None: ...
+
+    async def save(self, entity: T) -> None: ...
 
 
 class RecordPurchase(Command[None]):
@@ -31,8 +40,8 @@ class RecordPurchase(Command[None]):
 class RecordPurchaseHandler(CommandHandler[RecordPurchase, None]):
     def __init__(
         self,
-        customers: IRepository[Customer],
-        purchases: IRepository[Purchase],
+        customers: Aggregates[Customer],
+        purchases: Aggregates[Purchase],
         clock: IClock,
     ) -> None:
         self._customers = customers

@@ -7,6 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cqrs_ddd_advanced_core.event_sourcing import (
+    EventSourcedMediatorFactory,
+    EventSourcedRepository,
+)
 from cqrs_ddd_core import HandlerRegistry, Mediator
 from cqrs_ddd_core.middleware import IdempotencyMiddleware, RetryMiddleware
 from cqrs_ddd_core.primitives import SystemClock
@@ -31,19 +35,27 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from cqrs_ddd_core.ports.middleware import IMiddleware
+
 __all__ = ["open_store"]
 
 
 @asynccontextmanager
-async def open_store(database_url: str) -> AsyncIterator[Mediator]:
-    """Bring the tables up to date and yield the mediator that works on them."""
+async def open_store(database_url: str, *, event_sourced: bool = False) -> AsyncIterator[Mediator]:
+    """Bring the tables up to date and yield the mediator that works on them.
+
+    Args:
+        database_url: Of SQLite or PostgreSQL.
+        event_sourced: Whether aggregates are kept as their events only, instead of as documents
+            with their events beside them.
+    """
     engine = create_engine(database_url)
     _make_folder(engine.url)
     try:
         await upgrade(engine)
         async with engine.begin() as connection:
             await connection.run_sync(read_models.metadata.create_all)
-        yield _mediator(engine)
+        yield _event_sourced(engine) if event_sourced else _with_documents(engine)
     finally:
         await engine.dispose()
 
@@ -53,26 +65,47 @@ def _make_folder(url: URL) -> None:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _mediator(engine: AsyncEngine) -> Mediator:
+def _with_documents(engine: AsyncEngine) -> Mediator:
+    handler = RecordPurchaseHandler(
+        SQLAlchemyRepository(Customer, engine),
+        SQLAlchemyRepository(Purchase, engine),
+        SystemClock(),
+    )
     return Mediator(
-        _handlers(engine),
+        _handlers(engine, handler),
         partial(SQLAlchemyUnitOfWork, engine),
-        middlewares=[RetryMiddleware(), IdempotencyMiddleware(SQLAlchemyInbox(engine))],
+        middlewares=_middlewares(engine),
         event_store=SQLAlchemyEventStore(engine),
         outbox=SQLAlchemyOutboxStorage(engine),
     )
 
 
-def _handlers(engine: AsyncEngine) -> HandlerRegistry:
-    registry = HandlerRegistry()
-    registry.register_command_handler(
-        RecordPurchase,
-        RecordPurchaseHandler(
-            SQLAlchemyRepository(Customer, engine),
-            SQLAlchemyRepository(Purchase, engine),
-            SystemClock(),
-        ),
+def _event_sourced(engine: AsyncEngine) -> Mediator:
+    events = SQLAlchemyEventStore(engine)
+    handler = RecordPurchaseHandler(
+        EventSourcedRepository(events, Customer),
+        EventSourcedRepository(events, Purchase),
+        SystemClock(),
     )
+    factory = EventSourcedMediatorFactory(
+        events,
+        partial(SQLAlchemyUnitOfWork, engine),
+        _handlers(engine, handler),
+        middlewares=_middlewares(engine),
+        outbox=SQLAlchemyOutboxStorage(engine),
+    )
+    for aggregate in (Customer, Purchase):
+        factory.register_event_sourced_type(aggregate.aggregate_type)
+    return factory.create()
+
+
+def _middlewares(engine: AsyncEngine) -> list[IMiddleware]:
+    return [RetryMiddleware(), IdempotencyMiddleware(SQLAlchemyInbox(engine))]
+
+
+def _handlers(engine: AsyncEngine, record_purchase: RecordPurchaseHandler) -> HandlerRegistry:
+    registry = HandlerRegistry()
+    registry.register_command_handler(RecordPurchase, record_purchase)
     registry.register_event_handler(CustomerJoined, read_models.add_customer)
     registry.register_event_handler(PurchaseRecorded, read_models.add_to_customer)
     registry.register_event_handler(PurchaseRecorded, read_models.add_to_month)

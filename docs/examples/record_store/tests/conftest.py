@@ -23,3 +23,9 @@ def program(request: pytest.FixtureRequest) -> Program:
     """The program on each database in turn."""
     program: Program = request.getfixturevalue(f"{request.param}_program")
     return program
+
+
+@pytest.fixture
+def event_sourced(program: Program) -> Program:
+    """The program that keeps events only, on each database in turn."""
+    return Program(program.database_url, program.folder, event_sourced=True)

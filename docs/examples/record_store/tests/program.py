@@ -13,9 +13,10 @@ EXAMPLES = Path(__file__).resolve().parents[2]
 class Program:
     """Runs ``python -m record_store`` in a folder, on one database or, for ``""``, the default."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, *, event_sourced: bool = False) -> None:
         self.database_url = database_url
         self.folder = folder
+        self.event_sourced = event_sourced
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with self.start(*arguments) as process:
@@ -24,8 +25,9 @@ class Program:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         database = ["--database-url", self.database_url] if self.database_url else []
+        way = ["--event-sourced"] if self.event_sourced else []
         return subprocess.Popen(
-            [sys.executable, "-m", "record_store", *database, *arguments],
+            [sys.executable, "-m", "record_store", *database, *way, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(EXAMPLES)},
             stdout=subprocess.PIPE,

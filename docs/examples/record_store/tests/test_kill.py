@@ -23,12 +23,16 @@ def test_ten_kills_change_nothing(program: Program) -> None:
     run_with_kills(program, lines=600)
 
 
+def test_kills_change_nothing_when_aggregates_are_events(event_sourced: Program) -> None:
+    run_with_kills(event_sourced, lines=300, kills=4)
+
+
 @pytest.mark.fault
 def test_ten_kills_in_the_whole_sample_change_nothing(program: Program) -> None:
     run_with_kills(program, lines=6919)
 
 
-def run_with_kills(program: Program, *, lines: int) -> None:
+def run_with_kills(program: Program, *, lines: int, kills: int = KILLS) -> None:
     seed = int(os.environ.get("KILL_SEED", time.time_ns()))
     print(f"to repeat these kills: KILL_SEED={seed}")
     chance = random.Random(seed)  # noqa: S311 - not for secrets
@@ -36,12 +40,16 @@ def run_with_kills(program: Program, *, lines: int) -> None:
     log.write_bytes(b"".join(SAMPLE.read_bytes().splitlines(keepends=True)[: lines + 1]))
 
     kill_at_start(program, log, seconds=chance.uniform(0, 1.5))
-    for done in sorted(chance.sample(range(1, lines * 9 // 10), KILLS - 1)):
+    for done in sorted(chance.sample(range(1, lines * 9 // 10), kills - 1)):
         kill(program, log, after=done, seconds=chance.uniform(0, 0.004))
-        asyncio.run(assert_consistent(program.database_url))
+        assert_consistent_now(program)
 
     assert last_line(program.run("--input", str(log))) == expected_line(log)
-    asyncio.run(assert_consistent(program.database_url))
+    assert_consistent_now(program)
+
+
+def assert_consistent_now(program: Program) -> None:
+    asyncio.run(assert_consistent(program.database_url, event_sourced=program.event_sourced))
 
 
 def kill_at_start(program: Program, log: Path, *, seconds: float) -> None:

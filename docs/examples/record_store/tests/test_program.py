@@ -44,6 +44,18 @@ def test_the_sample_ends_with_its_totals_however_often_it_is_run(program: Progra
     assert "0 recorded, 6,919 known already, 0 rejected" in again.stdout
 
 
+def test_the_sample_ends_with_the_same_totals_when_aggregates_are_events(
+    event_sourced: Program,
+) -> None:
+    first = event_sourced.run()
+    again = event_sourced.run()
+
+    assert last_line(first) == LAST_LINE
+    assert "6,919 recorded, 0 known already, 0 rejected" in first.stdout
+    assert last_line(again) == LAST_LINE
+    assert "0 recorded, 6,919 known already, 0 rejected" in again.stdout
+
+
 def test_faulty_lines_are_reported_and_the_others_processed(program: Program) -> None:
     log, rejects = program.folder / "log.csv", program.folder / "out" / "rejects.csv"
     log.write_bytes(FAULTY)

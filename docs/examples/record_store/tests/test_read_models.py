@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import uuid4
 
 from hypothesis import given, settings
@@ -58,3 +59,23 @@ async def test_read_models_hold_the_sums_of_the_accepted_lines(
     assert totals.events == totals.outbox == totals.purchases + totals.customers
     assert {month.month: month.revenue for month in months} == by_month
     assert {customer.customer_id: customer.revenue for customer in customers} == revenue
+
+
+async def test_a_database_with_documents_can_be_carried_on_with_events_only(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/record_store.db"
+    day, log_id = date(1997, 1, 1), uuid4()
+    buy = [text(("00004", day, 1, Decimal("9.99"))), text(("00004", day, 2, Decimal("5.00")))]
+    lines = [Line(log_id, number, line) for number, line in enumerate(buy)]
+    async with open_store(url) as mediator:
+        await ingest(lines[:1], mediator, _refuse)
+
+    async with open_store(url, event_sourced=True) as mediator:
+        summary = await ingest(lines, mediator, _refuse)
+        totals = await mediator.ask(GetTotals())
+
+    assert (summary.known, summary.recorded) == (1, 1)
+    assert (totals.customers, totals.purchases, totals.events) == (1, 2, 3)
+
+
+def _refuse(reject: Reject) -> None:
+    raise AssertionError(reject)
