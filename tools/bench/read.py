@@ -11,7 +11,7 @@ from cqrs_ddd_core.ports.event_store import StreamId
 from tools.bench.harness import Comparison, Operation
 from tools.bench.postgres import Bench, OrderPlaced, new_event, new_stream, opened
 
-__all__ = ["COMPARISONS"]
+__all__ = ["COMPARISONS", "SELECT_STREAM"]
 
 _STREAM_EVENTS = 10_000
 _FEED_EVENTS = 200_000
@@ -20,7 +20,7 @@ _PAGE = 500
 _COLUMNS = """position, aggregate_type, aggregate_id, version, event_id, event_type,
     schema_version, payload, metadata, correlation_id, causation_id, occurred_at, recorded_at"""
 
-_SELECT_STREAM = f"""
+SELECT_STREAM = f"""
 SELECT {_COLUMNS} FROM cqrs_events
 WHERE tenant_id = '' AND aggregate_type = $1 AND aggregate_id = $2 ORDER BY version
 """  # noqa: S608 - the columns are a constant
@@ -48,7 +48,7 @@ async def _stream() -> AsyncIterator[tuple[Operation, Operation]]:
 
         async def raw() -> int:
             async with bench.pool.acquire() as connection:
-                rows = await connection.fetch(_SELECT_STREAM, *stream)
+                rows = await connection.fetch(SELECT_STREAM, *stream)
             events = [classes[r["event_type"]].model_validate_json(r["payload"]) for r in rows]
             return len(events)
 
