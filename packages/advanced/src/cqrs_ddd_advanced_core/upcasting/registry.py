@@ -238,13 +238,15 @@ class UpcasterRegistry(IUpcasterRegistry):
         return plan
 
 
-def _follow(current: UpcastPayload, steps: Mapping[Node, Step]) -> Iterator[UpcastPayload]:
-    step = steps.get((current.event_type, current.schema_version))
-    if step is None:
-        yield current
-        return
-    for result in step.run(current.payload):
-        yield from _follow(result, steps)
+def _follow(start: UpcastPayload, steps: Mapping[Node, Step]) -> Iterator[UpcastPayload]:
+    todo = [start]
+    while todo:
+        current = todo.pop()
+        step = steps.get((current.event_type, current.schema_version))
+        if step is None:
+            yield current
+        else:
+            todo += reversed(step.run(current.payload))
 
 
 def _unchanged(data: Payload) -> Payload:
