@@ -44,12 +44,13 @@ class EventRebase:
         pending: PendingStream,
         serializer: EventSerializer,
         *,
-        max_tries: int = 10,
+        max_tries: int = 50,
     ) -> None:
         self._policy = policy
         self._pending = pending
         self._serializer = serializer
         self._tries_left = max_tries
+        self._judged = 0
 
     async def __call__(
         self, conflict: OptimisticConcurrencyError, events: Sequence[NewEvent]
@@ -74,10 +75,11 @@ class EventRebase:
             raise EventConflictError(self._pending.stream, refused) from conflict
         if any(rule.verdict is EventVerdict.RERUNS for _, _, rule in judged):
             raise conflict
-        return theirs[-1].version
+        self._judged = theirs[-1].version
+        return self._judged
 
     async def _read_theirs(self, conflict: OptimisticConcurrencyError) -> list[StoredEvent]:
-        known = self._pending.version
+        known = max(self._judged, self._pending.version)
         theirs = await self._pending.store.get_events(self._pending.stream, after_version=known)
         versions = [event.version for event in theirs]
         if not versions or versions != list(range(known + 1, known + 1 + len(versions))):
@@ -87,10 +89,10 @@ class EventRebase:
 
     def _mine(
         self, conflict: OptimisticConcurrencyError, events: Sequence[NewEvent]
-    ) -> list[DomainEvent]:
-        ids = {event.event_id for event in events}
-        mine = [event for event in self._pending.events if event.event_id in ids]
-        if len(mine) != len(events):
+    ) -> Sequence[DomainEvent]:
+        # All of them, not only those of this append: later ones meet no conflict any more.
+        mine = self._pending.events
+        if not {event.event_id for event in events} <= {event.event_id for event in mine}:
             raise conflict
         return mine
 

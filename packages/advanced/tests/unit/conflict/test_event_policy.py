@@ -192,6 +192,25 @@ async def test_one_pair_that_reruns_lets_the_conflict_pass() -> None:
     assert await bank.events() == ["AccountOpened", "MoneyDeposited"]
 
 
+async def test_later_events_of_the_stream_are_judged_with_the_first() -> None:
+    """Events of another stream in between split them into two appends; only one meets theirs."""
+    bank = Bank(EventConflictPolicy().commutes(MoneyDeposited, MoneyDeposited))
+    account = await bank.open()
+    await bank.rival(1)
+    account.deposit(10)
+    other = SampleAccount.open("b")
+    account.withdraw(5)
+
+    async def save_both() -> None:
+        async with InMemoryUnitOfWork(bank.database):
+            await bank.accounts.save(account)
+            await bank.accounts.save(other)
+
+    with pytest.raises(OptimisticConcurrencyError):
+        await save_both()
+    assert await bank.events() == ["AccountOpened", "MoneyDeposited"]
+
+
 async def test_a_pair_that_conflicts_is_explained_and_not_retried() -> None:
     policy = (
         EventConflictPolicy()
@@ -221,20 +240,20 @@ async def test_a_pair_that_conflicts_is_explained_and_not_retried() -> None:
 async def test_a_race_that_is_lost_again_and_again_is_resolved_so_many_times() -> None:
     bank = Bank(EventConflictPolicy().commutes(MoneyDeposited, MoneyDeposited))
     account = await bank.open()
-    bank.store.rivals = 10
+    bank.store.rivals = 50
     account.deposit(10)
     await bank.accounts.save(account)
-    assert (await bank.accounts.get("a")).balance == 20
+    assert (await bank.accounts.get("a")).balance == 60
 
 
 async def test_after_that_the_conflict_passes() -> None:
     bank = Bank(EventConflictPolicy().commutes(MoneyDeposited, MoneyDeposited))
     account = await bank.open()
-    bank.store.rivals = 11
+    bank.store.rivals = 51
     account.deposit(10)
     with pytest.raises(OptimisticConcurrencyError):
         await bank.accounts.save(account)
-    assert len(await bank.events()) == 12
+    assert len(await bank.events()) == 52
 
 
 async def test_without_a_policy_a_lost_race_is_a_conflict() -> None:
