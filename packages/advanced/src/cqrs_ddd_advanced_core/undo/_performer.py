@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid5
 
+from pydantic_core import PydanticSerializationError
+
 from cqrs_ddd_advanced_core.domain.exceptions import CommandNotExecutedError
 from cqrs_ddd_advanced_core.undo.executor import ALLOWED, Executed, UndoDecision
 from cqrs_ddd_core.cqrs.command import Command
+from cqrs_ddd_core.primitives.exceptions import SerializationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,9 +123,18 @@ class Performer:
         return Executed(command, codec.load(entry.memento), entry)
 
     def _dump(self, command: Command[Any]) -> bytes:
-        data = command.model_dump_json().encode()
+        try:
+            data = command.model_dump_json(round_trip=True, warnings="error").encode()
+        except PydanticSerializationError as error:
+            msg = f"{command.command_type} cannot be written as JSON: {error}"
+            raise SerializationError(msg) from error
         # Better now than when somebody wants to undo it.
-        self._executors.messages.hydrate_command(command.command_type, data)
+        if self._executors.messages.hydrate_command(command.command_type, data) != command:
+            msg = (
+                f"{command.command_type} comes back from JSON as another command: a field of it is "
+                "excluded, private, or of a type that is written inexactly"
+            )
+            raise SerializationError(msg)
         return data
 
     async def _send_all(self, commands: Commands, entry: UndoEntry, verb: str) -> None:
