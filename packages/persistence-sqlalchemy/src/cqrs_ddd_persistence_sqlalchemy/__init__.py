@@ -1,6 +1,7 @@
 """PostgreSQL and SQLite adapters for cqrs-ddd, built on SQLAlchemy 2."""
 
 from cqrs_ddd_persistence_sqlalchemy.engine import create_engine
+from cqrs_ddd_persistence_sqlalchemy.event_archive import SQLAlchemyEventArchive
 from cqrs_ddd_persistence_sqlalchemy.event_store import SQLAlchemyEventStore
 from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
 from cqrs_ddd_persistence_sqlalchemy.locking import PostgresLock, TableLock
@@ -19,6 +20,7 @@ from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 
 __all__ = [
     "PostgresLock",
+    "SQLAlchemyEventArchive",
     "SQLAlchemyEventStore",
     "SQLAlchemyInbox",
     "SQLAlchemyOutboxStorage",

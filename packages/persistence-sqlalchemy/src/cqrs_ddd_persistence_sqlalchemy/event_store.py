@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.ports.event_store import ANY, AppendResult, EventPage, IEventStore
 from cqrs_ddd_persistence_sqlalchemy._appending import Append
-from cqrs_ddd_persistence_sqlalchemy._event_filter import filter_conditions
-from cqrs_ddd_persistence_sqlalchemy._event_rows import COLUMNS
+from cqrs_ddd_persistence_sqlalchemy._event_query import EventQuery
 from cqrs_ddd_persistence_sqlalchemy._horizon import (
     Horizon,
     PostgresHorizon,
@@ -27,7 +26,6 @@ from cqrs_ddd_persistence_sqlalchemy._session import (
 )
 from cqrs_ddd_persistence_sqlalchemy._sqlite_events import SQLiteEvents
 from cqrs_ddd_persistence_sqlalchemy._streams import (
-    OF_STREAM,
     delete_events,
     list_streams,
     stream_version,
@@ -50,7 +48,6 @@ __all__ = ["SQLAlchemyEventStore"]
 
 #: Positions one statement of a page looks through at most.
 _WIDEST: Final = 100_000
-_LAST_VERSION: Final = 2**63 - 1
 _LATEST: Final = """
 SELECT position FROM cqrs_events WHERE tenant_id = $1 AND position <= $2
 ORDER BY position DESC LIMIT 1
@@ -84,18 +81,11 @@ class SQLAlchemyEventStore(IEventStore):
         else:
             self._sql = SQLiteEvents()
             self._horizon = self._database.share(SQLiteHorizon)
-        self._select_stream = (
-            f"{self._select('NULL, NULL')} {OF_STREAM} AND version > $4 AND version <= $5"
-        )
+        dialect = self._database.engine.dialect
+        self._query = EventQuery(self._sql, dialect, "cqrs_events")
         # IS TRUE keeps the planner from going by the index of the streams, which begins with the
         # tenant: it would read all events of the tenant for every page.
-        self._select_page = (
-            f"{self._select('aggregate_type, aggregate_id')} (tenant_id = $1) IS TRUE"
-        )
-
-    def _select(self, stream: str) -> str:
-        columns = COLUMNS.format(stream=stream, metadata=self._sql.metadata_text)
-        return f"SELECT {columns} FROM cqrs_events WHERE"  # noqa: S608 - constants only
+        self._select_page = f"{self._query.select} (tenant_id = $1) IS TRUE"
 
     @property
     def hole_age(self) -> float:
@@ -134,17 +124,16 @@ class SQLAlchemyEventStore(IEventStore):
         limit: int | None = None,
         event_filter: EventFilter | None = None,
     ) -> list[StoredEvent]:
-        until = _LAST_VERSION if up_to_version is None else up_to_version
-        args = [get_context().tenant_id, *stream, after_version, until]
-        select = self._select_stream
-        if event_filter is not None:
-            select = " AND ".join([select, *self._conditions(event_filter, args)])
-        select += " ORDER BY version"
-        if limit is not None:
-            args.append(limit)
-            select += f" LIMIT ${len(args)}"
+        statement, args = self._query.of_stream(
+            get_context().tenant_id,
+            stream,
+            after_version=after_version,
+            up_to_version=up_to_version,
+            limit=limit,
+            event_filter=event_filter,
+        )
         async with reading(self._database) as connection:
-            rows = await connection.fetch(select, *args)
+            rows = await connection.fetch(statement, *args)
         return self._sql.build(rows, stream)
 
     async def get_stream_version(self, stream: StreamId) -> int:
@@ -196,8 +185,7 @@ class SQLAlchemyEventStore(IEventStore):
         whatever plan the database makes of it; the ranges grow where nothing matches.
         """
         args: list[Any] = [get_context().tenant_id, limit]
-        conditions = [] if event_filter is None else self._conditions(event_filter, args)
-        select = " AND ".join([self._select_page, *conditions])
+        select = " AND ".join([self._select_page, *self._query.conditions(event_filter, args)])
         events: list[StoredEvent] = []
         width = 2 * limit
         async with self._committed() as connection:
@@ -213,9 +201,6 @@ class SQLAlchemyEventStore(IEventStore):
                 events = self._sql.build(rows)
                 after, width = until, min(width * 8, _WIDEST)
         return events, events[-1].position if len(events) == limit else after
-
-    def _conditions(self, wanted: EventFilter, args: list[Any]) -> list[str]:
-        return filter_conditions(wanted, args, self._sql, self._database.engine.dialect)
 
     async def _settled(self) -> int:
         """Return how far everything committed can be read, as of now."""

@@ -1,5 +1,7 @@
 """Aggregates stored as their events: mediator, repository, loader, their past and its archive."""
 
+from cqrs_ddd_advanced_core.event_sourcing.archive import ArchiveProgress, StreamArchiver
+from cqrs_ddd_advanced_core.event_sourcing.archived_store import ArchivedEventStore
 from cqrs_ddd_advanced_core.event_sourcing.audit_trail import AuditEntry
 from cqrs_ddd_advanced_core.event_sourcing.cache import AggregateCache
 from cqrs_ddd_advanced_core.event_sourcing.causation import (
@@ -8,6 +10,7 @@ from cqrs_ddd_advanced_core.event_sourcing.causation import (
     CommandNode,
     EventNode,
 )
+from cqrs_ddd_advanced_core.event_sourcing.compaction import StreamCompactor
 from cqrs_ddd_advanced_core.event_sourcing.factory import EventSourcedMediatorFactory
 from cqrs_ddd_advanced_core.event_sourcing.loader import EventSourcedLoader
 from cqrs_ddd_advanced_core.event_sourcing.mediator import EventSourcedMediator
@@ -17,6 +20,8 @@ from cqrs_ddd_advanced_core.event_sourcing.repository import EventSourcedReposit
 
 __all__ = [
     "AggregateCache",
+    "ArchiveProgress",
+    "ArchivedEventStore",
     "AuditEntry",
     "CausationNode",
     "CausationTree",
@@ -28,4 +33,6 @@ __all__ = [
     "EventSourcedMediatorFactory",
     "EventSourcedPersistenceOrchestrator",
     "EventSourcedRepository",
+    "StreamArchiver",
+    "StreamCompactor",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from cqrs_ddd_advanced_core.adapters.memory.event_archive import InMemoryEventArchive
 from cqrs_ddd_advanced_core.adapters.memory.snapshot_store import InMemorySnapshotStore
 from cqrs_ddd_advanced_core.adapters.memory.subject_keys import InMemorySubjectKeyStore
 from cqrs_ddd_advanced_core.adapters.memory.undo_history import InMemoryUndoHistory
 
 __all__ = [
+    "InMemoryEventArchive",
     "InMemorySnapshotStore",
     "InMemorySubjectKeyStore",
     "InMemoryUndoHistory",
