@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PersonalPlace", "check_definition", "find_personal", "holds_personal_data"]
 
+_REMEDY: Final = (
+    "it has to be a whole field of a pydantic model, such as names: Personal[list[str]]"
+)
 _LISTS: Final = (list, tuple, set, frozenset, deque)
 
 
@@ -206,7 +209,7 @@ def _models_in(annotation: Any, owner: type, name: str) -> Iterator[type[BaseMod
         elif is_dataclass(part) or is_typeddict(part) or hasattr(part, "_fields"):
             for inner, hint in get_type_hints(part, include_extras=True).items():
                 if any(map(holds_personal_data, _models_in(hint, part, inner))):
-                    raise _misplaced(part, inner, "make it a pydantic model")
+                    raise _misplaced(part, inner, _REMEDY)
 
 
 def _classes_in(annotation: Any, owner: type, name: str) -> Iterator[type]:
@@ -214,7 +217,7 @@ def _classes_in(annotation: Any, owner: type, name: str) -> Iterator[type]:
     if get_origin(annotation) is Annotated:
         annotation, *metadata = get_args(annotation)
         if any(isinstance(item, PersonalData) for item in metadata):
-            raise _misplaced(owner, name, "mark the whole field, such as Personal[list[str]]")
+            raise _misplaced(owner, name, _REMEDY)
     if get_origin(annotation) is None and isinstance(annotation, type):
         yield annotation
     for part in get_args(annotation):
@@ -251,8 +254,8 @@ def _check_marker(model: type[BaseModel], name: str) -> None:
     """Refuse a field that does not take a marker, for it could not be read once it is shredded."""
     keys = _keys(model, name)
     remedy = (
-        "it does not take Shredded(...): put constraints inside, such as "
-        "Personal[Annotated[str, Field(max_length=80)]], and let its validators pass markers on"
+        "it does not take Shredded(...): put constraints before PersonalData, or write "
+        "Personal[str] = Field(...), and let validators pass markers on"
     )
     try:
         model.model_validate({key: Shredded("subject") for key in keys}, extra="ignore")

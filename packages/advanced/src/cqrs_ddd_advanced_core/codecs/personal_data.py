@@ -92,8 +92,9 @@ class PersonalData:
     """Marks a field of an event as personal data, which is encrypted under its subject's key.
 
     It is written around the whole type of a field, which has to allow for a marker:
-    ``email: Annotated[str | Shredded, PersonalData(subject="customer_id")]``. Constraints belong
-    inside: ``Annotated[Annotated[str, Field(max_length=80)] | Shredded, PersonalData()]``.
+    ``email: Annotated[str | Shredded, PersonalData(subject="customer_id")]``. Constraints hold for
+    values only: ``email: Personal[str] = Field(max_length=80)``; inside ``Annotated`` they stand
+    before ``PersonalData``.
 
     Args:
         subject: The field that says whose it is: one beside it, or else one of the event. When
@@ -119,7 +120,7 @@ class PersonalData:
         return core_schema.tagged_union_schema(
             {
                 "shredded": handler.generate_schema(Shredded),
-                "value": handler.generate_schema(Union[others]),  # noqa: UP007 - of a tuple
+                "value": handler(Union[others]),  # noqa: UP007 - of a tuple
             },
             discriminator=_marker_or_value,
         )
