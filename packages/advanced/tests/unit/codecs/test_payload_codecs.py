@@ -42,8 +42,8 @@ JSON = b'{"customer": "anna", "lines": "' + b"abc" * 100 + b'"}'
 class Reversed(IPayloadCodec):
     """A codec of a user's own."""
 
-    codec_id = "reversed"  # type: ignore[assignment]
-    encrypts = False  # type: ignore[assignment]
+    codec_id = "reversed"
+    encrypts = False
 
     def encode(self, data: bytes, associated: bytes) -> bytes:
         return data[::-1]

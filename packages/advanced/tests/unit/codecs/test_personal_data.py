@@ -48,6 +48,7 @@ from cqrs_ddd_core.adapters.memory import (
 from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.cqrs.event_serializer import EventSerializer, serialize_event
 from cqrs_ddd_core.domain.specification import AttributeSpecification as Where
+from cqrs_ddd_core.domain.specification import SpecificationOperator
 from cqrs_ddd_core.ports.event_store import EventFilter, NewEvent, StreamId
 from cqrs_ddd_core.ports.outbox import MessageKind, OutboxMessage
 from cqrs_ddd_core.ports.payload_condition import PayloadCondition
@@ -60,6 +61,7 @@ from cqrs_ddd_core.testing.conformance import rolled_back
 
 RING = KeyRing({"k": KeyRing.generate_key()})
 STREAM = StreamId("Customer", "c-1")
+EQUAL = SpecificationOperator.EQUAL
 
 
 class Sort(StrEnum):
@@ -450,7 +452,7 @@ async def test_conditions_on_payloads_see_them_in_clear(app: App) -> None:
     for number, plan in enumerate(["gold", "free", "gold"]):
         stream = StreamId("Customer", f"c-{number}")
         await app.append(Registered(email="x", plan=plan), stream=stream)
-    wanted = EventFilter(payload=[PayloadCondition(Registered, Where("plan", "=", "gold"))])
+    wanted = EventFilter(payload=[PayloadCondition(Registered, Where("plan", EQUAL, "gold"))])
     found = await app.store.read_page(event_filter=wanted)
     assert [event.aggregate_id for event in found.events] == ["c-0", "c-2"]
 
@@ -458,7 +460,7 @@ async def test_conditions_on_payloads_see_them_in_clear(app: App) -> None:
 async def test_a_limit_counts_events_that_match(app: App) -> None:
     plans = ["no"] * 5 + ["yes"] + ["no"] * 7 + ["yes", "yes", "no"]
     await app.append(*(Registered(email="x", plan=plan) for plan in plans))
-    wanted = EventFilter(payload=[PayloadCondition(Registered, Where("plan", "=", "yes"))])
+    wanted = EventFilter(payload=[PayloadCondition(Registered, Where("plan", EQUAL, "yes"))])
     found = await app.store.get_events(STREAM, limit=2, event_filter=wanted)
     assert [event.version for event in found] == [6, 14]
     each = [e async for e in app.store.read_stream(STREAM, batch_size=2, event_filter=wanted)]
@@ -468,7 +470,7 @@ async def test_a_limit_counts_events_that_match(app: App) -> None:
 
 def test_a_condition_on_a_personal_value_is_refused_and_never_wrong() -> None:
     with pytest.raises(SpecificationValueError, match="'email'"):
-        PayloadCondition(Registered, Where("email", "=", "anna"))
+        PayloadCondition(Registered, Where("email", EQUAL, "anna"))
 
 
 async def test_relays_see_personal_values_and_rows_do_not(app: App) -> None:

@@ -68,7 +68,7 @@ class TestShredded:
 
     def test_an_event_with_personal_data_has_a_json_schema(self) -> None:
         for mode in ("validation", "serialization"):
-            schema = Awkward.model_json_schema(mode=mode)  # type: ignore[arg-type]
+            schema = Awkward.model_json_schema(mode=mode)
             assert {"type": "string"} in schema["properties"]["name"]["oneOf"]
 
 
