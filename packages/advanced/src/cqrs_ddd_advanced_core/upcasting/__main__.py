@@ -16,8 +16,8 @@ try:
     import typer
     from rich.console import Console
     from rich.table import Table
-except ImportError as error:
-    raise MissingExtraError("the schema check", "cqrs-ddd-advanced-core", "cli") from error
+except ImportError as _error:
+    raise MissingExtraError("the schema check", "cqrs-ddd-advanced-core", "cli") from _error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

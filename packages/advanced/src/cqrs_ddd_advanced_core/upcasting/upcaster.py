@@ -52,10 +52,11 @@ class CommandUpcaster(EventUpcaster):
     """Makes a command of one version into one of a later version; its ids stay as they are.
 
     Attributes:
-        command_type: Type name of what it is given, in place of ``event_type``.
+        command_type: Type name of what it is given; ``event_type`` follows it.
     """
 
     command_type: ClassVar[str]
+    event_type: ClassVar[str]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "command_type" in cls.__dict__:
