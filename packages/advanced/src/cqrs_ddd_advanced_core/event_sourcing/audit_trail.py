@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cqrs_ddd_core.ports.event_store import StoredEvent, StreamId
 
-__all__ = ["AuditEntry", "moment_text"]
+__all__ = ["AuditEntry", "moment_text", "one_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,18 @@ class AuditEntry:
         )
 
     def __str__(self) -> str:
-        return f"[{moment_text(self.occurred_at)}] {self.event_type}: {self.payload}"
+        when = moment_text(self.occurred_at)
+        return f"[{when}] {one_line(self.event_type)}: {one_line(self.payload)}"
 
 
 def moment_text(moment: datetime) -> str:
     """Return a point in time as UTC with milliseconds."""
     return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def one_line(text: str) -> str:
+    """Return a text without line breaks, so that it cannot pretend to be another line."""
+    return " ".join(text.splitlines())
 
 
 def _payload_text(payload: bytes) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from cqrs_ddd_advanced_core.event_sourcing.audit_trail import moment_text
+from cqrs_ddd_advanced_core.event_sourcing.audit_trail import moment_text, one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CausationNode", "CausationTree", "CommandNode", "EventNode"]
 
-_MERMAID: Final = str.maketrans(
-    {'"': "#quot;", "#": "#35;", "<": "#lt;", ">": "#gt;", "\n": " ", "\r": " ", "`": "#96;"}
-)
+_MERMAID: Final = str.maketrans({'"': "#quot;", "#": "#35;", "<": "#lt;", ">": "#gt;", "`": "#96;"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +32,7 @@ class CommandNode:
     @property
     def label(self) -> str:
         """What it is called in a drawing."""
-        return f"command {self.message_id}"
+        return one_line(f"command {self.message_id}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +50,7 @@ class EventNode:
     @property
     def label(self) -> str:
         """What it is called in a drawing."""
-        return f"{self.event_type} ({self.stream} #{self.version})"
+        return one_line(f"{self.event_type} ({self.stream} #{self.version})")
 
 
 CausationNode: TypeAlias = CommandNode | EventNode
