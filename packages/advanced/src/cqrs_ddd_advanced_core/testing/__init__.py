@@ -26,6 +26,7 @@ pytest.register_assert_rewrite(
 )
 
 # ruff: noqa: E402 - the suites are imported after the rewrite is registered
+from cqrs_ddd_advanced_core.testing.application import InMemoryApplication
 from cqrs_ddd_advanced_core.testing.commuting import assert_commutes, commuting_pairs
 from cqrs_ddd_advanced_core.testing.event_archive import (
     EventArchiveConformance,
@@ -42,6 +43,7 @@ from cqrs_ddd_advanced_core.testing.undo_history import UndoHistoryConformance, 
 __all__ = [
     "EventArchiveConformance",
     "EventArchiveSubject",
+    "InMemoryApplication",
     "SnapshotStoreConformance",
     "SnapshotStoreSubject",
     "SubjectKeysConformance",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, is_dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any, Final
@@ -13,16 +14,57 @@ from cqrs_ddd_core.domain.events import ENVELOPE_FIELDS, DomainEvent
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["event_differences", "show_event", "value_differences"]
+__all__ = ["check_events", "check_message", "check_values", "failure", "show_events"]
 
+_LEGEND: Final = '("-" was expected, "+" is so)'
 _ABSENT: Final = object()
 
 
-def event_differences(expected: Sequence[DomainEvent], actual: Sequence[DomainEvent]) -> list[str]:
-    """Return the lines of a diff; none when all events are the expected ones.
+def check_events(kind: str, expected: Sequence[DomainEvent], actual: Sequence[DomainEvent]) -> None:
+    """Compare events in their order; fields of the envelope where the expected one was given them.
 
-    Fields of the envelope count where the expected event was given them.
+    Raises:
+        AssertionError: They are not the expected ones.
     """
+    __tracebackhide__ = True
+    if lines := _event_differences(expected, actual):
+        raise failure(f"the {kind} events are not the expected ones {_LEGEND}", lines)
+
+
+def check_values(expected: Mapping[str, object], actual: Mapping[str, object]) -> None:
+    """Compare values by their names, and models by their fields.
+
+    Raises:
+        AssertionError: They are not the expected ones.
+    """
+    __tracebackhide__ = True
+    if lines := _compare(expected, actual):
+        raise failure(f"the state is not the expected one {_LEGEND}", lines)
+
+
+def check_message(error: Exception, match: str | None) -> None:
+    """Look for a regular expression in the message of an error.
+
+    Raises:
+        AssertionError: It is not there.
+    """
+    __tracebackhide__ = True
+    if match is not None and not re.search(match, str(error)):
+        problem = f"{type(error).__name__} says something else {_LEGEND}"
+        raise failure(problem, [f"- {match}", f"+ {error}"]) from error
+
+
+def failure(problem: str, lines: Sequence[str]) -> AssertionError:
+    """Return the error of an expectation that is not met."""
+    return AssertionError("\n".join([problem, "", *(f"  {line}" for line in lines)]))
+
+
+def show_events(events: Sequence[DomainEvent]) -> list[str]:
+    """Return a line for each event that came."""
+    return [f"+ {_show(event)}" for event in events] or ["+ nothing happened"]
+
+
+def _event_differences(expected: Sequence[DomainEvent], actual: Sequence[DomainEvent]) -> list[str]:
     lines: list[str] = []
     is_equal = True
     types = [type(event) for event in expected], [type(event) for event in actual]
@@ -33,17 +75,13 @@ def event_differences(expected: Sequence[DomainEvent], actual: Sequence[DomainEv
             lines += _event_lines(ours, differing)
             is_equal = is_equal and not differing
         if tag != "equal":
-            lines += [f"- {show_event(event)}" for event in expected[i:j]]
-            lines += [f"+ {show_event(event)}" for event in actual[k:m]]
+            lines += [f"- {_show(event)}" for event in expected[i:j]]
+            lines += [f"+ {_show(event)}" for event in actual[k:m]]
             is_equal = False
     return [] if is_equal else lines
 
 
-def value_differences(expected: object, actual: object, name: str = "") -> list[str]:
-    """Return two lines for each part of a value that is another one; none when all are equal.
-
-    Models, also entities, are equal when their fields are.
-    """
+def _value_differences(expected: object, actual: object, name: str) -> list[str]:
     ours, theirs = _parts(expected, name), _parts(actual, name)
     if type(expected) is type(actual) and ours is not None and theirs is not None:
         return _compare(ours, theirs)
@@ -52,8 +90,7 @@ def value_differences(expected: object, actual: object, name: str = "") -> list[
     return [*_line("-", name, expected), *_line("+", name, actual)]
 
 
-def show_event(event: DomainEvent) -> str:
-    """Return an event on one line, without the part of its envelope that nobody gave it."""
+def _show(event: DomainEvent) -> str:
     given = ", ".join(f"{name}={value!r}" for name, value in _payload(event, event).items())
     return f"{type(event).__name__}({given})"
 
@@ -67,14 +104,14 @@ def _payload(event: DomainEvent, expected: DomainEvent) -> dict[str, Any]:
 
 def _event_lines(event: DomainEvent, differing: Iterable[str]) -> list[str]:
     if not differing:
-        return [f"  {show_event(event)}"]
+        return [f"  {_show(event)}"]
     return [f"  {type(event).__name__}", *(f"{line[0]}    {line[1:]}" for line in differing)]
 
 
 def _compare(expected: Mapping[str, Any], actual: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for name in dict.fromkeys((*expected, *actual)):
-        lines += value_differences(expected.get(name, _ABSENT), actual.get(name, _ABSENT), name)
+        lines += _value_differences(expected.get(name, _ABSENT), actual.get(name, _ABSENT), name)
     return lines
 
 

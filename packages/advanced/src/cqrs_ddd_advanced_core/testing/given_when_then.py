@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast, overload
 
 from cqrs_ddd_advanced_core.domain import Decider, EventSourcedAggregateMixin
 from cqrs_ddd_advanced_core.testing._differences import (
-    event_differences,
-    show_event,
-    value_differences,
+    check_events,
+    check_message,
+    check_values,
+    failure,
+    show_events,
 )
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
 from cqrs_ddd_core.domain.events import DomainEvent
@@ -26,7 +27,6 @@ S = TypeVar("S")
 E = TypeVar("E", bound=DomainEvent)
 X = TypeVar("X", bound=Exception)
 
-_LEGEND: Final = '("-" was expected, "+" is so)'
 _ANY: Final[Any] = object()
 
 
@@ -145,9 +145,7 @@ class When(Generic[S]):
             AssertionError: Others came, or none.
         """
         __tracebackhide__ = True
-        lines = event_differences(events, self.events)
-        if lines:
-            raise _failure(f"the events are not the expected ones {_LEGEND}", lines)
+        check_events("raised", events, self.events)
         return self
 
     def then_nothing(self) -> When[S]:
@@ -158,7 +156,7 @@ class When(Generic[S]):
         """
         __tracebackhide__ = True
         if self.events:
-            raise _failure("nothing was expected to happen", self._happened())
+            raise failure("nothing was expected to happen", show_events(self.events))
         return self
 
     def then_state(self, state: S = _ANY, /, **fields: object) -> When[S]:
@@ -168,14 +166,14 @@ class When(Generic[S]):
             AssertionError: It is another one.
         """
         __tracebackhide__ = True
-        lines = [] if state is _ANY else value_differences(state, self.state)
-        for name, value in fields.items():
-            if not hasattr(self.state, name):
-                msg = f"{type(self.state).__name__} has no {name!r}: {self.state!r}"
+        actual = self.state
+        for name in fields:
+            if not hasattr(actual, name):
+                msg = f"{type(actual).__name__} has no {name!r}: {actual!r}"
                 raise AssertionError(msg)
-            lines += value_differences(value, getattr(self.state, name), name)
-        if lines:
-            raise _failure(f"the state is not the expected one {_LEGEND}", lines)
+        check_values(fields, {name: getattr(actual, name) for name in fields})
+        if state is not _ANY:
+            check_values({"": state}, {"": actual})
         return self
 
     def then_raises(self, error_class: type[X], match: str | None = None) -> X:
@@ -190,23 +188,12 @@ class When(Generic[S]):
         """
         __tracebackhide__ = True
         try:
-            happened = self._happened()
+            events = self.events
         except error_class as error:
-            if match is None or re.search(match, str(error)):
-                return error
-            lines = [f"- {match}", f"+ {error}"]
-            raise _failure(
-                f"{type(error).__name__} says something else {_LEGEND}", lines
-            ) from error
-        raise _failure(f"{error_class.__name__} was expected and not raised", happened)
-
-    def _happened(self) -> list[str]:
-        return [f"+ {show_event(event)}" for event in self.events] or ["+ nothing happened"]
+            check_message(error, match)
+            return error
+        raise failure(f"{error_class.__name__} was expected and not raised", show_events(events))
 
     @cached_property
     def _outcome(self) -> _Outcome[S]:
         return self._run()
-
-
-def _failure(problem: str, lines: Sequence[str]) -> AssertionError:
-    return AssertionError("\n".join([problem, "", *(f"  {line}" for line in lines)]))

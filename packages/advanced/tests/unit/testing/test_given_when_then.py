@@ -180,7 +180,7 @@ def test_the_diff_shows_missing_events_further_events_and_differing_fields() -> 
     expected = AccountOpened(owner="Ada"), deposited("5"), MoneyWithdrawn(amount=Decimal(1))
     assert failure(lambda: when.then(*expected)) == (
         """\
-the events are not the expected ones ("-" was expected, "+" is so)
+the raised events are not the expected ones ("-" was expected, "+" is so)
 
     AccountOpened(owner='Ada')
     MoneyDeposited
@@ -198,7 +198,7 @@ def test_the_diff_shows_the_part_of_a_nested_value_that_differs() -> None:
     when = sent(event("Rome", ["Via 1", "2nd floor"], new=1, both=1))
     assert failure(lambda: when.then(event("Oslo", ["Via 1"], both=2))) == (
         """\
-the events are not the expected ones ("-" was expected, "+" is so)
+the raised events are not the expected ones ("-" was expected, "+" is so)
 
     Sent
   -     parcel.address.city = 'Oslo'
