@@ -43,7 +43,7 @@ class EventValidator:
     """
 
     def __init__(self, config: EventValidationConfig | None = None) -> None:
-        self.config = config or EventValidationConfig()
+        self.config: EventValidationConfig = config or EventValidationConfig()
 
     def table_of(self, aggregate_class: type[HandlesEvents]) -> EventHandlerTable[Any]:
         """Return the handlers of a class under this validation."""

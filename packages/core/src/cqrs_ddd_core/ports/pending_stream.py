@@ -39,12 +39,12 @@ class PendingStream:
     __slots__ = ("events", "has_ended", "on_conflict", "store", "stream", "version")
 
     def __init__(self, stream: StreamId, store: IEventStore, version: int) -> None:
-        self.stream = stream
-        self.store = store
-        self.version = version
+        self.stream: StreamId = stream
+        self.store: IEventStore = store
+        self.version: int = version
         self.events: list[DomainEvent] = []
         self.on_conflict: ConflictResolution | None = None
-        self.has_ended = False
+        self.has_ended: bool = False
 
     @property
     def next_version(self) -> int:
