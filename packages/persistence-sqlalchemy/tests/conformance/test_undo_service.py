@@ -11,6 +11,10 @@ from cqrs_ddd_advanced_core.testing.undo_service import (
     UndoServiceConformance,
     UndoServiceSubject,
 )
+from cqrs_ddd_advanced_core.undo import UndoExecutorRegistry, UndoService
+from cqrs_ddd_core.cqrs.command import Command
+from cqrs_ddd_core.cqrs.mediator import Mediator
+from cqrs_ddd_core.cqrs.registry import HandlerRegistry
 from cqrs_ddd_persistence_sqlalchemy import (
     SQLAlchemyInbox,
     SQLAlchemyRepository,
@@ -41,3 +45,25 @@ class TestPostgresUndoService(UndoServiceConformance):
     @pytest.fixture
     def subject(self, postgres_engine: AsyncEngine) -> UndoServiceSubject:
         return _subject(postgres_engine)
+
+
+class Note(Command[None]):
+    text: str
+
+
+async def test_recording_a_command_costs_four_statements(postgres_engine: AsyncEngine) -> None:
+    """The scope is locked, the token looked up, what was undone discarded, the entry added."""
+    handlers, executors, statements = HandlerRegistry(), UndoExecutorRegistry(), []
+
+    @handlers.command_handler
+    async def note(_: Note) -> None:
+        """Touch no table."""
+
+    executors.undo(Note)(lambda command: None)
+    mediator = Mediator(handlers, lambda: SQLAlchemyUnitOfWork(postgres_engine))
+    service = UndoService(mediator, SQLAlchemyUndoHistory(postgres_engine), executors)
+    async with SQLAlchemyUnitOfWork(postgres_engine) as uow:
+        driver = (await uow.driver_connection()).driver
+        driver.add_query_logger(lambda record: statements.append(record.query.split()[0]))
+        await service.execute(Note(text="something"))
+        assert statements == ["SELECT", "SELECT", "UPDATE", "INSERT"]

@@ -12,6 +12,7 @@ from cqrs_ddd_advanced_core.domain.exceptions import CommandNotExecutedError
 from cqrs_ddd_advanced_core.undo.executor import ALLOWED, Executed, UndoDecision
 from cqrs_ddd_core.cqrs.command import Command
 from cqrs_ddd_core.primitives.exceptions import SerializationError
+from cqrs_ddd_core.primitives.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,7 +148,9 @@ class Performer:
     async def _send(self, command: Command[Any]) -> CommandResponse[Any]:
         response: CommandResponse[Any] = await self._mediator.send(command)
         if not response.success:
-            raise CommandNotExecutedError(command.command_type, response.result)
+            result = response.result
+            reason = result.error if isinstance(result, Result) else result
+            raise CommandNotExecutedError(command.command_type, reason)
         if response.replayed:
             reason = f"{command.command_id} was handled before, and nothing is recorded of it"
             raise CommandNotExecutedError(command.command_type, reason)

@@ -38,10 +38,15 @@ class UndoExecutorRegistry:
     """
 
     def __init__(self, messages: MessageRegistry | None = None) -> None:
-        self.messages = messages or MessageRegistry()
+        self._messages = messages or MessageRegistry()
         self._executors: dict[type[Any], IUndoExecutor[Any, Any]] = {}
         self._codecs: dict[type[Any], MementoCodec] = {}
         self._functions: dict[type[Any], FunctionExecutor] = {}
+
+    @property
+    def messages(self) -> MessageRegistry:
+        """The closed list of commands that stored ones are built as."""
+        return self._messages
 
     def register(self, executor: IUndoExecutor[Any, Any]) -> None:
         """Let an executor undo the commands of its type.
@@ -57,7 +62,7 @@ class UndoExecutorRegistry:
         if self._executors.get(command_type, executor) is not executor:
             raise _taken(command_type)
         codec = MementoCodec(command_type, executor.memento_type)
-        self.messages.register_command(command_type)
+        self._messages.register_command(command_type)
         self._executors[command_type] = executor
         self._codecs[command_type] = codec
 

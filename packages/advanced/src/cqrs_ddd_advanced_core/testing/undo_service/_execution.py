@@ -66,9 +66,8 @@ class Execution(UndoServiceSuite):
         assert len(await shop.service.history()) == 1
 
     async def test_a_failed_result_leaves_no_entry(self, shop: Shop, basket_id: str) -> None:
-        with pytest.raises(CommandNotExecutedError, match="Refuse was not executed") as caught:
+        with pytest.raises(CommandNotExecutedError, match=r"Refuse was not executed: no$"):
             await shop.service.execute(Refuse(basket_id=basket_id))
-        assert "no" in str(caught.value.reason)
         assert await shop.baskets.get_by_id(basket_id) is None
         assert await shop.service.history() == []
 

@@ -102,16 +102,18 @@ class Shop:
     """A service with handlers and executors; ``handled`` has the ids of all handled commands."""
 
     def __init__(self, subject: UndoServiceSubject, **options: Any) -> None:
-        self.baskets = subject.baskets
-        self.unit_of_work = subject.unit_of_work
-        self.history = subject.history
-        self.handlers = HandlerRegistry()
+        self.baskets: IRepository[Basket] = subject.baskets
+        self.unit_of_work: UnitOfWorkFactory = subject.unit_of_work
+        self.history: IUndoHistory = subject.history
+        self.handlers: HandlerRegistry = HandlerRegistry()
         self.handled: list[UUID] = []
-        self.mediator = Mediator(
+        self.mediator: Mediator = Mediator(
             self.handlers, subject.unit_of_work, middlewares=options.pop("middlewares", ())
         )
-        self.executors = UndoExecutorRegistry()
-        self.service = UndoService(self.mediator, subject.history, self.executors, **options)
+        self.executors: UndoExecutorRegistry = UndoExecutorRegistry()
+        self.service: UndoService = UndoService(
+            self.mediator, subject.history, self.executors, **options
+        )
         _register_handlers(self)
         _register_executors(self)
 
