@@ -160,7 +160,7 @@ class TimestampLastWinsStrategy(IMergeStrategy):
         return dict(copied(incoming if self._is_later(existing, incoming) else existing))
 
     def _is_later(self, existing: State, incoming: State) -> bool:
-        stored, new = (_to_time(state.get(self._field)) for state in (existing, incoming))
+        stored, new = self._time_of(existing), self._time_of(incoming)
         if stored is None or new is None:
             return self._fallback_to_incoming
         try:
@@ -168,6 +168,15 @@ class TimestampLastWinsStrategy(IMergeStrategy):
         except TypeError as error:
             reason = f"{stored!r} and {new!r} cannot be compared: {error}"
             raise MergeConflictError([self._field], reason) from error
+
+    def _time_of(self, state: State) -> Any:
+        value = state.get(self._field)
+        if not isinstance(value, str):
+            return value
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError as error:
+            raise MergeConflictError([self._field], f"{value!r} is no ISO timestamp") from error
 
 
 class UnionListMergeStrategy(IMergeStrategy):
@@ -204,12 +213,3 @@ def _refuse_collisions(base: State, existing: State, changes: State) -> None:
     )
     if both:
         raise MergeConflictError(both, "both sides changed it since the base")
-
-
-def _to_time(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return datetime.fromisoformat(value)
-    except ValueError as error:
-        raise MergeConflictError([value], f"is no ISO timestamp: {error}") from error

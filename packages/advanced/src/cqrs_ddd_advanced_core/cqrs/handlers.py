@@ -95,7 +95,8 @@ class ConflictCommandHandler(PipelinedCommandHandler[C, R]):
     ``_handle_internal`` does, such as saving a second aggregate, is not part of a resolution, so
     use this for handlers that change one aggregate, and retries for the others. The conflict is
     raised when the aggregate is gone, is not of the repository's type, or when resolutions lose
-    races more than ``max_conflict_rounds`` times.
+    races more than ``max_conflict_rounds`` times; a retry middleware around all commands would
+    then run the command again.
 
     It is for aggregates stored as state. Merging the states of an event-sourced one would leave
     no event that explains the result: use an ``EventConflictPolicy`` or retries.

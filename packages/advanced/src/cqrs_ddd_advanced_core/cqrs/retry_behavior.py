@@ -61,5 +61,5 @@ class RetryBehavior(RetryMiddleware):
             maximum=max_retry_delay,
             jitter=jitter,
         )
-        self.policy = RetryPolicy(max_retries + 1, backoff=backoff, retry_on=retry_on)
+        self.policy: RetryPolicy = RetryPolicy(max_retries + 1, backoff=backoff, retry_on=retry_on)
         super().__init__(self.policy, sleep=sleep)

@@ -203,7 +203,7 @@ class MergeConflictError(DomainError):
     """Two states cannot be merged into one without losing what somebody wrote."""
 
     def __init__(self, fields: Iterable[str], reason: str) -> None:
-        self.fields = tuple(fields)
+        self.fields: tuple[str, ...] = tuple(fields)
         super().__init__(f"cannot merge {', '.join(self.fields)}: {reason}")
         self.reason = reason
 
@@ -231,7 +231,7 @@ class EventConflictError(DomainError):
         self, stream: StreamId, collisions: Sequence[tuple[DomainEvent, StoredEvent, str]]
     ) -> None:
         self.stream = stream
-        self.collisions = tuple(collisions)
+        self.collisions: tuple[tuple[DomainEvent, StoredEvent, str], ...] = tuple(collisions)
         listed = "; ".join(_explain(*collision) for collision in self.collisions)
         super().__init__(f"{stream}: {listed}")
 

@@ -315,7 +315,7 @@ class TestTimestamp:
         "incoming", [EARLY.replace(tzinfo=None), 7, "yesterday"], ids=["naive", "number", "text"]
     )
     def test_times_that_cannot_be_compared_are_refused(self, incoming: object) -> None:
-        with pytest.raises(MergeConflictError):
+        with pytest.raises(MergeConflictError, match="cannot merge modified_at: "):
             TimestampLastWinsStrategy().merge({"modified_at": EARLY}, {"modified_at": incoming})
 
 

@@ -21,6 +21,8 @@ from cqrs_ddd_advanced_core.domain.exceptions import (
     EventSourcingConfigurationError,
     InvalidResolutionError,
 )
+from cqrs_ddd_advanced_core.event_sourcing import EventSourcedRepository
+from cqrs_ddd_advanced_core.testing.samples import Deposit, SampleAccount
 from cqrs_ddd_core.adapters.memory import (
     InMemoryDatabase,
     InMemoryEventStore,
@@ -423,6 +425,34 @@ async def test_the_merged_state_of_an_event_sourced_aggregate_is_refused(replace
     registry.command_handler(Renaming(accounts))
     with pytest.raises(EventSourcingConfigurationError, match="EventConflictPolicy"):
         await Mediator(registry, InMemoryUnitOfWork).send(UpdateOrder(changes={}))
+
+
+async def test_an_event_sourced_aggregate_may_decide_again_in_a_resolution() -> None:
+    class DepositHandler(ConflictCommandHandler[Deposit, None]):
+        async def _handle_internal(self, command: Deposit) -> None:
+            account = await self.repo.get(command.account_id)
+            account.deposit(command.amount)
+            await asyncio.create_task(_run(rival))
+            await self.repo.save(account)
+
+        def resolve_conflict(self, existing: SampleAccount, incoming: Any) -> SampleAccount:
+            existing.deposit(incoming["amount"])
+            return existing
+
+    async def rival() -> None:
+        account = await accounts.get("a")
+        account.deposit(5)
+        await accounts.save(account)
+
+    database = InMemoryDatabase()
+    accounts: Any = EventSourcedRepository(InMemoryEventStore(database), SampleAccount)
+    await accounts.save(SampleAccount.open("a"))
+    registry = HandlerRegistry()
+    registry.command_handler(DepositHandler(accounts))
+    mediator = Mediator(registry, lambda: InMemoryUnitOfWork(database))
+    await mediator.send(Deposit(account_id="a", amount=Decimal(10)))
+    account = await accounts.get("a")
+    assert (account.balance, account.version) == (15, 3)
 
 
 class ResilientHandler(Handler, ResilientCommandHandler[UpdateOrder, None]):
