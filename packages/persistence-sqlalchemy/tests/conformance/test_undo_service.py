@@ -66,4 +66,6 @@ async def test_recording_a_command_costs_four_statements(postgres_engine: AsyncE
         driver = (await uow.driver_connection()).driver
         driver.add_query_logger(lambda record: statements.append(record.query.split()[0]))
         await service.execute(Note(text="something"))
-        assert statements == ["SELECT", "SELECT", "UPDATE", "INSERT"]
+    # The driver tells of a statement a little later: of the last ones perhaps not yet.
+    assert statements[:4] == ["SELECT", "SELECT", "UPDATE", "INSERT"]
+    assert statements[4:] in ([], ["COMMIT"])
