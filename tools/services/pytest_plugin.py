@@ -15,6 +15,7 @@ from tools.services.kind import MissingServerError
 
 if TYPE_CHECKING:
     from tools.services.postgres import Databases, PostgresServer
+    from tools.services.rabbitmq import RabbitMQServer
     from tools.services.resolver import Services
 
 REQUIRE = "CQRS_DDD_REQUIRE_SERVICES"
@@ -101,6 +102,21 @@ def new_postgres_server(services: Services) -> Iterator[Callable[[], PostgresSer
 
     def start() -> PostgresServer:
         started.append(_new_postgres(services))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def new_rabbitmq_server(services: Services) -> Iterator[Callable[[], RabbitMQServer]]:
+    """Start RabbitMQ brokers that the test may stop, crash and start; gone after the test."""
+    started: list[RabbitMQServer] = []
+
+    def start() -> RabbitMQServer:
+        with _missing_is_a_skip():
+            started.append(services.new_rabbitmq())
         return started[-1]
 
     yield start

@@ -85,6 +85,18 @@ class Services:
         self._start(server)
         return server
 
+    def new_rabbitmq(self) -> rabbitmq.RabbitMQServer:
+        """Start a broker that the caller may stop and crash; closed at the end.
+
+        Raises:
+            MissingServerError: This machine has no RabbitMQ.
+        """
+        server = rabbitmq.find_local()
+        if server is None:
+            raise self._missing("RabbitMQ programs", rabbitmq.KIND.install)
+        self._start(server)
+        return server
+
     def close(self) -> None:
         """Close every server that was started, the last one first."""
         self._opened.close()
