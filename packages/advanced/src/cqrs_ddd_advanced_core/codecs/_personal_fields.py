@@ -258,7 +258,8 @@ def _check_marker(model: type[BaseModel], name: str) -> None:
         "Personal[str] = Field(...), and let validators pass markers on"
     )
     try:
-        model.model_validate({key: Shredded("subject") for key in keys}, extra="ignore")
+        markers = dict.fromkeys(keys, Shredded("subject"))
+        model.model_validate(markers, extra="ignore", by_alias=True, by_name=True)
     except ValidationError as error:
         if any(found["loc"][:1] in [(key,) for key in keys] for found in error.errors()):
             raise _misplaced(model, name, remedy) from error

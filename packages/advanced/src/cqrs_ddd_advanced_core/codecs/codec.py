@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -12,16 +12,13 @@ from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.ports.outbox import MessageKind
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent, StreamId
     from cqrs_ddd_core.ports.outbox import OutboxMessage
 
 __all__ = ["IPayloadCodec", "PayloadPlace"]
 
 
-@dataclass(frozen=True, slots=True)
-class PayloadPlace:
+class PayloadPlace(NamedTuple):
     """Where a payload is stored; an encrypted one can be read in exactly this place.
 
     Attributes:

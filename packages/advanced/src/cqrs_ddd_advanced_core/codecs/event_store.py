@@ -77,7 +77,8 @@ class EncodedEventStore(IEventStore):
             [PayloadPlace.in_stream(stream, event) for event in events],
         )
         rows = [
-            replace(event, payload=payload) for event, payload in zip(events, encoded, strict=True)
+            event if payload is event.payload else replace(event, payload=payload)
+            for event, payload in zip(events, encoded, strict=True)
         ]
         return await self._store.append(stream, rows, expected_version=expected_version)
 

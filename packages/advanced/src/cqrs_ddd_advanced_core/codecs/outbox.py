@@ -72,7 +72,7 @@ class EncodedOutboxStorage(IOutboxStorage):
             [PayloadPlace.in_outbox(message) for message in messages],
         )
         rows = [
-            replace(message, payload=payload)
+            message if payload is message.payload else replace(message, payload=payload)
             for message, payload in zip(messages, encoded, strict=True)
         ]
         await self._storage.save_messages(rows)

@@ -149,7 +149,10 @@ class PersonalDataCodec:
                 raise EventPayloadError(place.type_name, reason)
             return {}, []
         try:
-            event = event_class.__pydantic_validator__.validate_json(payload, extra="ignore")
+            # As it will be read: by the names of fields as well as by their aliases.
+            event = event_class.model_validate_json(
+                payload, extra="ignore", by_alias=True, by_name=True
+            )
         except ValidationError as error:
             reason = f"does not fit its class, so its personal data cannot be found: {error}"
             raise EventPayloadError(place.type_name, reason) from error

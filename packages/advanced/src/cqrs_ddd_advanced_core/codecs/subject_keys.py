@@ -66,8 +66,8 @@ class SubjectKeys:
         """Return the keys of subjects, made now where there is none.
 
         Raises:
-            SubjectShreddedError: One of them was shredded; no key was made for any.
-            TransientPersistenceError: The store failed; nothing was written.
+            SubjectShreddedError: One of them was shredded.
+            TransientPersistenceError: The store asks for a new try.
         """
         known = self._known_in_unit(subjects)
         missing = sorted(set(subjects) - known.keys())

@@ -133,11 +133,11 @@ def test_a_payload_is_read_in_its_own_place_only(
     codecs = PayloadCodecs(chain)
     stored = codecs.encode(JSON, PLACE)
     with pytest.raises(PayloadTamperedError, match="another place"):
-        codecs.decode(stored, replace(PLACE, **elsewhere))
+        codecs.decode(stored, PLACE._replace(**elsewhere))
 
 
 def test_encryption_alone_notices_what_was_moved_or_forged_with_a_fitting_checksum() -> None:
-    codecs, other = PayloadCodecs([ZSTD, AES]), replace(PLACE, owner=("Order", "o-2"))
+    codecs, other = PayloadCodecs([ZSTD, AES]), PLACE._replace(owner=("Order", "o-2"))
     header = _header("zstd,aes-gcm")
     body = codecs.encode(JSON, PLACE)[len(header) : -8]
     moved = header + body + _checksum(header, other.to_bytes(), body)
@@ -169,8 +169,8 @@ def test_what_is_neither_json_nor_encoded_is_refused() -> None:
 
 def test_each_type_has_the_chain_it_is_given() -> None:
     codecs = PayloadCodecs([ZSTD, AES], per_type={"Open": [], "Small": [ZSTD]})
-    assert codecs.encode(JSON, replace(PLACE, type_name="Open")) == JSON
-    small = codecs.encode(JSON, replace(PLACE, type_name="Small"))
+    assert codecs.encode(JSON, PLACE._replace(type_name="Open")) == JSON
+    small = codecs.encode(JSON, PLACE._replace(type_name="Small"))
     assert small.startswith(b"\xc0\x01\xc0\x04zstd")
     assert codecs.encode(JSON, PLACE).startswith(b"\xc0\x01\xc0\x0czstd,aes-gcm")
 
@@ -178,7 +178,7 @@ def test_each_type_has_the_chain_it_is_given() -> None:
 def test_a_type_may_have_keys_of_its_own() -> None:
     own = KeyRing({"2026": KeyRing.generate_key()})
     codecs = PayloadCodecs([AES], per_type={"Secret": [AesGcmCodec(own)]})
-    secret = replace(PLACE, type_name="Secret")
+    secret = PLACE._replace(type_name="Secret")
     for place in (PLACE, secret):
         assert codecs.decode(codecs.encode(JSON, place), place) == JSON
     assert PayloadCodecs([AesGcmCodec(own)]).decode(codecs.encode(JSON, secret), secret) == JSON
@@ -227,7 +227,7 @@ def test_payloads_in_clear_are_refused_where_encryption_is_required() -> None:
     for stored in (JSON, PayloadCodecs([ZSTD]).encode(JSON, PLACE)):
         with pytest.raises(UnencryptedPayloadError):
             codecs.decode(stored, PLACE)
-    assert codecs.decode(JSON, replace(PLACE, type_name="Open")) == JSON
+    assert codecs.decode(JSON, PLACE._replace(type_name="Open")) == JSON
 
 
 def test_a_chain_that_cannot_work_is_refused() -> None:

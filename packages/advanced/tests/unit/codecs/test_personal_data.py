@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
 from cqrs_ddd_advanced_core.adapters.memory import InMemorySubjectKeyStore
@@ -111,8 +111,17 @@ class Opened(DomainEvent):
     plan: str
 
 
+class Aliased(DomainEvent):
+    customer: str = Field(alias="customerId")
+    email: Annotated[str | Shredded, PersonalData(subject="customer")] = Field(alias="eMail")
+
+
+class WrittenByAlias(Aliased):
+    model_config = ConfigDict(serialize_by_alias=True)
+
+
 REGISTRY = EventTypeRegistry()
-for event_class in (Registered, Booked, Opened):
+for event_class in (Registered, Booked, Opened, Aliased, WrittenByAlias):
     REGISTRY.register(event_class)
 
 
@@ -227,6 +236,16 @@ async def test_of_several_models_the_one_that_is_there_counts(app: App) -> None:
     card, voucher = await app.read()
     assert card.payment.holder == Shredded("c-1")
     assert voucher.payment == Voucher(code="V", holder=7)
+
+
+@pytest.mark.parametrize("event_class", [Aliased, WrittenByAlias])
+async def test_fields_with_aliases_are_protected(app: App, event_class: type[Aliased]) -> None:
+    await app.append(event_class(customerId="c-7", eMail="anna@example.com"))
+    [row] = await app.stored()
+    assert b"anna" not in row
+    assert [event.email for event in await app.read()] == ["anna@example.com"]
+    await app.service.shred("c-7")
+    assert [event.email for event in await app.read()] == [Shredded("c-7")]
 
 
 async def test_nothing_to_protect_costs_no_key(app: App) -> None:
