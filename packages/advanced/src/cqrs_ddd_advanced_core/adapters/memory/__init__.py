@@ -6,9 +6,11 @@ from cqrs_ddd_advanced_core.adapters.memory.event_archive import InMemoryEventAr
 from cqrs_ddd_advanced_core.adapters.memory.snapshot_store import InMemorySnapshotStore
 from cqrs_ddd_advanced_core.adapters.memory.subject_keys import InMemorySubjectKeyStore
 from cqrs_ddd_advanced_core.adapters.memory.undo_history import InMemoryUndoHistory
+from cqrs_ddd_core.adapters.memory import InMemoryEventStore
 
 __all__ = [
     "InMemoryEventArchive",
+    "InMemoryEventStore",
     "InMemorySnapshotStore",
     "InMemorySubjectKeyStore",
     "InMemoryUndoHistory",
