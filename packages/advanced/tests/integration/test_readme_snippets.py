@@ -358,9 +358,11 @@ def test_every_snippet_runs_or_is_said_not_to() -> None:
     assert set(EXPECTED) & NOT_YET == set()
 
 
-@pytest.mark.parametrize(
-    "heading", sorted(NOT_YET - {"2. Bootstrap All Infrastructure at Startup"})
-)
+#: Only defines a function, which nothing calls.
+ONLY_DEFINES = {"2. Bootstrap All Infrastructure at Startup"}
+
+
+@pytest.mark.parametrize("heading", sorted(NOT_YET - ONLY_DEFINES))
 async def test_a_snippet_that_is_said_not_to_run_does_not(heading: str, shop: Shop) -> None:
     with pytest.raises((ImportError, NameError)):
         await run(SNIPPETS[heading], shop.names())
