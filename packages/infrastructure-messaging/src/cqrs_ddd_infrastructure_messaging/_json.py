@@ -1,0 +1,71 @@
+"""JSON from strangers, with limits that hold before anything is built from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["load_object"]
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class _DuplicateKeyError(Exception):
+    """An object has a key twice."""
+
+
+def load_object(text: bytes, what: str, *, max_depth: int) -> dict[str, Any]:
+    """Read a JSON object that obeys RFC 8259 to the letter.
+
+    Args:
+        text: UTF-8.
+        what: What it is, for the error.
+        max_depth: How many levels of lists and objects it may have.
+
+    Raises:
+        MalformedMessageError: It is no JSON, nests too deep, is no object, has a key twice, or
+            holds ``NaN`` or an infinity.
+    """
+    _check_depth(text, what, max_depth)
+    try:
+        # Refuses what Python's own reader lets through: NaN, other encodings, half surrogates.
+        from_json(text, allow_inf_nan=False, cache_strings="none")
+        value = _decoder.decode(text.decode())
+    except _DuplicateKeyError:
+        raise MalformedMessageError(f"{what} has a key twice in one object") from None
+    except (ValueError, RecursionError):
+        # Without the cause, which quotes the text.
+        raise MalformedMessageError(f"{what} is no JSON") from None
+    if not isinstance(value, dict):
+        raise MalformedMessageError(f"{what} is no JSON object")
+    return value
+
+
+def _check_depth(text: bytes, what: str, max_depth: int) -> None:
+    if text.count(b"[") + text.count(b"{") <= max_depth:
+        return
+    brackets = _STRINGS.sub(b"", text).translate(None, _NO_BRACKETS)
+    # Each round takes the innermost level away, without a stack that an attacker could exhaust.
+    for _ in range(max_depth):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        raise MalformedMessageError(f"{what} nests deeper than {max_depth} levels, or not properly")
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _DuplicateKeyError
+    return found
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique)
