@@ -11,8 +11,10 @@ from cqrs_ddd_advanced_core.domain.exceptions import (
     UndoExecutorNotFoundError,
     UndoExecutorRegistrationError,
 )
+from cqrs_ddd_advanced_core.ports.undo_history import UndoEntry
 from cqrs_ddd_advanced_core.undo import Executed, IUndoExecutor, UndoExecutorRegistry
 from cqrs_ddd_core.cqrs.command import Command
+from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.primitives.exceptions import MessageTypeRegistrationError, SerializationError
 
 
@@ -136,10 +138,28 @@ def test_a_function_that_takes_something_else_is_refused(
         registry.undo(Rename)(function)
 
 
-@pytest.mark.parametrize("function", [lambda command: "old", lambda *everything: "old"])
+def _of_unknown_type(command: Rename) -> Nowhere:  # type: ignore[name-defined]  # noqa: F821
+    return "old"
+
+
+@pytest.mark.parametrize("function", [lambda command: "old", _of_unknown_type])
 def test_what_is_remembered_needs_a_type(registry: UndoExecutorRegistry, function: Any) -> None:
     with pytest.raises(UndoExecutorRegistrationError, match="annotate what it returns"):
         registry.before(Rename)(function)
+
+
+async def test_a_function_may_take_all_there_is(registry: UndoExecutorRegistry) -> None:
+    taken: list[tuple[object, ...]] = []
+    registry.undo(Rename)(lambda *everything: taken.append(everything))
+    command = Rename(name="new")
+    await registry.get(Rename).undo(_executed(command))
+    assert taken == [(command, None)]
+
+
+async def test_without_a_compensation_the_error_is_raised_again() -> None:
+    error = RuntimeError("no way")
+    with pytest.raises(RuntimeError, match="no way"):
+        await RepriceBack().compensate(_executed(Reprice(price=Decimal(1))), error)
 
 
 def test_any_is_no_type_to_remember(registry: UndoExecutorRegistry) -> None:
@@ -195,6 +215,12 @@ def test_all_can_be_forgotten(registry: UndoExecutorRegistry) -> None:
     assert registry.list_executors() == {}
     registry.register(RenameBack())
     assert registry.has_executor(Rename)
+
+
+def _executed(command: Command[Any]) -> Executed[Any, Any]:
+    now = utc_now()
+    entry = UndoEntry(command.command_id, "", command.command_type, b"{}", now, now)
+    return Executed(command, None, entry)
 
 
 def _old_name(command: Rename) -> str:

@@ -44,8 +44,9 @@ from cqrs_ddd_core.cqrs.registry import HandlerRegistry
 from cqrs_ddd_core.middleware.concurrency import ConcurrencyGuardMiddleware
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.locking import ResourceIdentifier
+from cqrs_ddd_core.ports.middleware import IMiddleware, NextHandler
 from cqrs_ddd_core.primitives.clock import FixedClock
-from cqrs_ddd_core.primitives.exceptions import SerializationError
+from cqrs_ddd_core.primitives.exceptions import CommitOutcomeUnknownError, SerializationError
 
 
 class Turn(Command[int]):
@@ -179,6 +180,33 @@ async def test_a_failed_class_is_compensated_with_its_memento() -> None:
     with pytest.raises(UndoFailedError, match=r"compensated.*RuntimeError: jammed"):
         await dial.service.undo(token)
     assert dial.at == 0
+
+
+class LoseReplies(IMiddleware):
+    """The commit goes through, and nobody hears of it."""
+
+    def applies_to(self, message_type: type[Any]) -> bool:
+        return getattr(message_type, "command_type", "") == "undo.Compensate"
+
+    async def __call__(self, message: Any, next_handler: NextHandler) -> Any:
+        await next_handler(message)
+        raise CommitOutcomeUnknownError("no reply")
+
+
+async def test_a_compensation_whose_reply_is_lost_is_not_called_failed() -> None:
+    dial = Dial(middlewares=[LoseReplies()])
+
+    @dial.executors.undo(Turn)
+    def jammed(command: Turn) -> None:
+        msg = "jammed"
+        raise RuntimeError(msg)
+
+    dial.executors.compensate(Turn)(_turn_back)
+    token = await dial.service.execute(Turn(by=3))
+    with pytest.raises(UndoFailedError, match=r"\(compensated\)"):
+        await dial.service.undo(token)
+    assert dial.at == 0
+    assert [one.status for one in await dial.service.history()] == [UndoStatus.COMPENSATED]
 
 
 class Weigh(Command[None]):

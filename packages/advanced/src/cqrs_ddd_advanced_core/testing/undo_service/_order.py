@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cqrs_ddd_advanced_core.domain.exceptions import UndoGroupClosedError, UndoNotAllowedError
+from cqrs_ddd_advanced_core.domain.exceptions import (
+    UndoGroupClosedError,
+    UndoNotAllowedError,
+    UnknownUndoTokenError,
+)
 from cqrs_ddd_advanced_core.ports.undo_history import UndoStatus
 from cqrs_ddd_advanced_core.testing.undo_service._suite import (
     AddItem,
@@ -134,6 +138,23 @@ class Order(UndoServiceSuite):
         with pytest.raises(UndoGroupClosedError):
             await shop.service.execute(AddItem(basket_id=basket_id, item="c"), group=group)
         assert set(await shop.items(basket_id)) == {"a", "b"}
+
+    async def test_in_any_order_a_group_takes_further_commands(
+        self, subject: UndoServiceSubject, basket_id: str
+    ) -> None:
+        shop, group = Shop(subject, order=UndoOrder.ANY), new_id()
+        await shop.service.execute(AddItem(basket_id=basket_id, item="a"), group=group)
+        await shop.service.execute(AddItem(basket_id=basket_id, item="b"))
+        await shop.service.execute(AddItem(basket_id=basket_id, item="c"), group=group)
+        assert len((await shop.service.undo_group(group)).entries) == 2
+        assert set(await shop.items(basket_id)) == {"b"}
+
+    async def test_nothing_is_known_of_other_groups(self, shop: Shop, basket_id: str) -> None:
+        group = new_id()
+        await shop.service.execute(AddItem(basket_id=basket_id, item="a"), group=group)
+        for asked, scope in ((new_id(), ""), (group, "another")):
+            with pytest.raises(UnknownUndoTokenError, match=str(asked)):
+                await shop.service.undo_group(asked, scope=scope)
 
     async def test_what_is_discarded_stands_in_nobodys_way(
         self, shop: Shop, basket_id: str
