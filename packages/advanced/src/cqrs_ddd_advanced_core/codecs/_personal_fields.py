@@ -7,7 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    ForwardRef,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pydantic import BaseModel, RootModel, ValidationError
 from typing_extensions import is_typeddict
@@ -173,6 +184,7 @@ def _parts(model: type[BaseModel]) -> list[type[BaseModel]]:
     todo = [model]
     while todo:
         part = todo.pop()
+        part.model_rebuild()
         personal = _personal_fields(part)
         for name, field in part.model_fields.items():
             if name not in personal:
@@ -214,14 +226,17 @@ def _models_in(annotation: Any, owner: type, name: str) -> Iterator[type[BaseMod
 
 def _classes_in(annotation: Any, owner: type, name: str) -> Iterator[type]:
     annotation = getattr(annotation, "__value__", annotation)
+    if isinstance(annotation, ForwardRef | str):
+        raise _misplaced(owner, name, f"{annotation!r} is not defined, so nobody can look into it")
     if get_origin(annotation) is Annotated:
         annotation, *metadata = get_args(annotation)
         if any(isinstance(item, PersonalData) for item in metadata):
             raise _misplaced(owner, name, _REMEDY)
     if get_origin(annotation) is None and isinstance(annotation, type):
         yield annotation
-    for part in get_args(annotation):
-        yield from _classes_in(part, owner, name)
+    if get_origin(annotation) is not Literal:
+        for part in get_args(annotation):
+            yield from _classes_in(part, owner, name)
 
 
 def _check_serialization(model: type[BaseModel]) -> None:

@@ -71,7 +71,7 @@ class PayloadTooLargeError(PayloadCodecError):
     """A payload is larger than its codec allows."""
 
     def __init__(self, size: int | None, limit: int) -> None:
-        found = "more" if size is None else f"{size:,} bytes"
+        found = "a size it does not tell" if size is None else f"{size:,} bytes"
         super().__init__(f"it has {found}, and the limit is {limit:,} bytes; raise max_size")
         self.size = size
         self.limit = limit

@@ -50,7 +50,7 @@ def test_a_bomb_is_refused_before_it_goes_off() -> None:
 def test_a_bomb_that_hides_its_size_is_refused() -> None:
     stream = zstandard.ZstdCompressor(write_content_size=False).compressobj()
     bomb = stream.compress(bytes(10_000_000)) + stream.flush()
-    with pytest.raises(PayloadTooLargeError, match="has more"):
+    with pytest.raises(PayloadTooLargeError, match="does not tell"):
         ZstdCodec(max_size=1024 * 1024).decode(bomb, b"")
 
 

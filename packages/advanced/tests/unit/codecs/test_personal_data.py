@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -111,6 +111,16 @@ class Opened(DomainEvent):
     plan: str
 
 
+class Planted(DomainEvent):
+    kind: Literal["oak", "elm"]
+    root: Node
+
+
+class Node(BaseModel):
+    name: Personal[str]
+    children: list[Node] = Field(default_factory=list)
+
+
 class Aliased(DomainEvent):
     customer: str = Field(alias="customerId")
     email: Annotated[str | Shredded, PersonalData(subject="customer")] = Field(alias="eMail")
@@ -121,7 +131,7 @@ class WrittenByAlias(Aliased):
 
 
 REGISTRY = EventTypeRegistry()
-for event_class in (Registered, Booked, Opened, Aliased, WrittenByAlias):
+for event_class in (Registered, Booked, Opened, Planted, Aliased, WrittenByAlias):
     REGISTRY.register(event_class)
 
 
@@ -246,6 +256,17 @@ async def test_fields_with_aliases_are_protected(app: App, event_class: type[Ali
     assert [event.email for event in await app.read()] == ["anna@example.com"]
     await app.service.shred("c-7")
     assert [event.email for event in await app.read()] == [Shredded("c-7")]
+
+
+async def test_models_inside_of_themselves_are_protected(app: App) -> None:
+    tree = Node(name="trunk", children=[Node(name="leaf", children=[Node(name="seed")])])
+    await app.append(Planted(kind="oak", root=tree))
+    [row] = await app.stored()
+    assert not [name for name in (b"trunk", b"leaf", b"seed") if b'"%s"' % name in row]
+    assert (await app.read())[0].root == tree
+    await app.service.shred("c-1")
+    [event] = await app.read()
+    assert event.root.children[0].children[0].name == Shredded("c-1")
 
 
 async def test_nothing_to_protect_costs_no_key(app: App) -> None:

@@ -99,19 +99,6 @@ def test_types_with_personal_data_are_known() -> None:
     assert declare(Awkward, Booked, Boarded).event_types == {"Awkward", "Booked"}
 
 
-def test_a_model_that_holds_itself_is_no_trap() -> None:
-    declare(Planted)
-
-
-class Node(BaseModel):
-    name: Personal[str]
-    children: list[Node] = []
-
-
-class Planted(DomainEvent):
-    root: Node
-
-
 class Constrained(DomainEvent):
     name: Annotated[str | Shredded, PersonalData(), Field(max_length=80)]
 
