@@ -8,6 +8,7 @@ from cqrs_ddd_advanced_core.ports.event_archive import IEventArchive
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.primitives.exceptions import EventStoreError
 from cqrs_ddd_persistence_sqlalchemy._dialect import to_uuid
+from cqrs_ddd_persistence_sqlalchemy._event_changes import event_changes_allowed
 from cqrs_ddd_persistence_sqlalchemy._event_query import EventQuery
 from cqrs_ddd_persistence_sqlalchemy._event_rows import INSERTED
 from cqrs_ddd_persistence_sqlalchemy._postgres_events import PostgresEvents
@@ -40,7 +41,7 @@ _ALL: Final = 2**63 - 1
 
 
 class SQLAlchemyEventArchive(IEventArchive):
-    """Keeps archived events in a table of their own.
+    """Keeps archived events in a table of their own, where they are as immutable as before.
 
     It has two indexes where the table of live events has three, and can lie in a tablespace of
     its own. Positions are those of one event store: two stores need two databases.
@@ -107,7 +108,11 @@ class SQLAlchemyEventArchive(IEventArchive):
 
     async def delete_events(self, stream: StreamId, *, up_to_version: int | None = None) -> int:
         until = _ALL if up_to_version is None else up_to_version
-        async with writing(self._database) as connection:
+        postgres = self._database.is_postgres
+        async with (
+            writing(self._database) as connection,
+            event_changes_allowed(connection, postgres=postgres),
+        ):
             return await connection.execute(_DELETE, get_context().tenant_id, *stream, until)
 
     def _row(self, tenant_id: str, stream: StreamId, event: StoredEvent) -> tuple[Any, ...]:

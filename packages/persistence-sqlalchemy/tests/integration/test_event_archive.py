@@ -67,6 +67,22 @@ async def test_events_are_immutable_again_after_archiving(engine: AsyncEngine) -
         await uow.rollback()
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE cqrs_event_archive SET event_type = 'Other'", "DELETE FROM cqrs_event_archive"],
+    ids=["update", "delete"],
+)
+async def test_archived_events_cannot_be_changed(engine: AsyncEngine, change: str) -> None:
+    stream, archive = new_stream(), SQLAlchemyEventArchive(engine)
+    await SQLAlchemyEventStore(engine).append(stream, new_events(3))
+    await _archiver(engine).archive(stream)
+    before = await archive.get_events(stream)
+    with pytest.raises(PersistenceError, match=r"immutable.*cqrs_event_archive"):
+        async with SQLAlchemyUnitOfWork(engine) as uow:
+            await (await uow.driver_connection()).execute(change)
+    assert await archive.get_events(stream) == before
+
+
 @pytest.mark.parametrize("analysed", [False, True], ids=["no statistics", "statistics"])
 async def test_the_archive_is_read_by_its_indexes(
     engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, *, analysed: bool

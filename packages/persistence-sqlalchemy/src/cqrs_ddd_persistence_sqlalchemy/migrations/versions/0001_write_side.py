@@ -32,7 +32,7 @@ _IMMUTABILITY = {
             IF current_setting('cqrs_ddd.allow_event_changes', true) = 'on' THEN
                 RETURN CASE TG_OP WHEN 'UPDATE' THEN NEW ELSE OLD END;
             END IF;
-            RAISE EXCEPTION 'events are immutable: % of cqrs_events refused', TG_OP
+            RAISE EXCEPTION 'events are immutable: % of % refused', TG_OP, TG_TABLE_NAME
                 USING ERRCODE = 'object_not_in_prerequisite_state';
         END $$
         """,

@@ -21,12 +21,40 @@ _json: TypeEngine[Any] = sa.JSON().with_variant(JSONB(), "postgresql")
 _time: TypeEngine[Any] = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 
+_IMMUTABILITY = {
+    "postgresql": (
+        """
+        CREATE TRIGGER cqrs_event_archive_immutable BEFORE UPDATE OR DELETE ON cqrs_event_archive
+        FOR EACH ROW EXECUTE FUNCTION cqrs_refuse_event_changes()
+        """,
+        """
+        CREATE TRIGGER cqrs_event_archive_not_truncated BEFORE TRUNCATE ON cqrs_event_archive
+        FOR EACH STATEMENT EXECUTE FUNCTION cqrs_refuse_event_changes()
+        """,
+    ),
+    "sqlite": (
+        """
+        CREATE TRIGGER cqrs_event_archive_no_update BEFORE UPDATE ON cqrs_event_archive
+        WHEN (SELECT allowed FROM cqrs_event_changes WHERE id = 1) IS NOT 1
+        BEGIN SELECT RAISE(ABORT, 'events are immutable: UPDATE of cqrs_event_archive refused'); END
+        """,
+        """
+        CREATE TRIGGER cqrs_event_archive_no_delete BEFORE DELETE ON cqrs_event_archive
+        WHEN (SELECT allowed FROM cqrs_event_changes WHERE id = 1) IS NOT 1
+        BEGIN SELECT RAISE(ABORT, 'events are immutable: DELETE of cqrs_event_archive refused'); END
+        """,
+    ),
+}
+
+
 def upgrade() -> None:
     """Add the tables of event sourcing and undo."""
     _snapshots()
     _undo_history()
     _subject_keys()
     _event_archive()
+    for statement in _IMMUTABILITY[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def _tenant() -> sa.Column[str]:
