@@ -150,16 +150,17 @@ class DeletedAggregateError(EntityNotFoundError):
         self, stream: StreamId, version: int, deleted_at: datetime, reason: str = ""
     ) -> None:
         super().__init__(stream.aggregate_type, stream.aggregate_id)
-        because = f" ({reason})" if reason else ""
-        msg = (
-            f"{stream} was deleted at {deleted_at.isoformat()}, by version {version}{because}; "
-            f"ask for version {version - 1} to see its last state"
-        )
-        self.args = (msg,)
         self.stream = stream
         self.version = version
         self.deleted_at = deleted_at
         self.reason = reason
+
+    def __str__(self) -> str:
+        because = f" ({self.reason})" if self.reason else ""
+        return (
+            f"{self.stream} was deleted at {self.deleted_at.isoformat()}, by version "
+            f"{self.version}{because}; ask for version {self.version - 1} to see its last state"
+        )
 
 
 class HistoryRemovedError(EventStoreError):
@@ -191,7 +192,7 @@ class SummaryMismatchError(EventStoreError):
     """
 
     def __init__(self, stream: StreamId, fields: Iterable[str]) -> None:
-        self.fields = tuple(fields)
+        self.fields: tuple[str, ...] = tuple(fields)
         super().__init__(
             f"{stream}: the summary alone gives another value for {', '.join(self.fields)}; let "
             "it carry them, and let its handler set them"
