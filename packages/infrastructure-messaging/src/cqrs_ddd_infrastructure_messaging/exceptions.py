@@ -9,7 +9,7 @@ from cqrs_ddd_core.primitives.exceptions import ConfigurationError, MessagingErr
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["MalformedMessageError", "TopicError"]
+__all__ = ["DeadLetterError", "MalformedMessageError", "TopicError"]
 
 
 class MalformedMessageError(MessagingError):
@@ -31,3 +31,7 @@ class MalformedMessageError(MessagingError):
 
 class TopicError(MessagingError, ConfigurationError):
     """A topic or a pattern of topics is not written as it must be, or given twice."""
+
+
+class DeadLetterError(MessagingError):
+    """Dead letters cannot be replayed that way."""
