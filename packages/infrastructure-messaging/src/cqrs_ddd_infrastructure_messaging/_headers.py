@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 from uuid import UUID
 
-from cqrs_ddd_core.ports.outbox import MessageKind
+from cqrs_ddd_core.ports.outbox import MessageKind, OutboxMessage
 from cqrs_ddd_infrastructure_messaging._json import load_object
 from cqrs_ddd_infrastructure_messaging.envelope import MessageEnvelope
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError
@@ -16,29 +17,25 @@ from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CONTENT_TYPE", "FREE_HEADERS", "from_headers", "id_in", "to_headers"]
-
-#: The header that says what the body is.
-CONTENT_TYPE = "content-type"
-#: The header that holds a message's free headers, as one JSON object in ASCII.
-FREE_HEADERS = "cqrs-headers"
+__all__ = ["from_headers", "id_in", "to_headers"]
 
 _SPEC_VERSION = "1.0"
 _JSON = "application/json"
+# A message's free headers, as one JSON object in ASCII.
+_FREE_HEADERS = "cqrs-headers"
+# Those that are attributes on the wire.
+_PROMOTED = (
+    ("traceparent", "ce-traceparent"),
+    ("tracestate", "ce-tracestate"),
+    ("reply_to", "ce-replyto"),
+)
 
-# Attributes that are plain text or absent, with their names on the wire.
-_TEXTS = {
-    "dataschema": "ce-dataschema",
-    "correlation_id": "ce-correlationid",
-    "causation_id": "ce-causationid",
-    "traceparent": "ce-traceparent",
-    "tracestate": "ce-tracestate",
-    "reply_to": "ce-replyto",
-}
-
-# CloudEvents HTTP binding 1.0.2, section 3.1.3.2: printable ASCII stays, but for space, the
-# double quote and the percent sign.
+# CloudEvents HTTP binding 1.0.2, section 3.1.3.2: printable ASCII stays as it is, but for the
+# space, the double quote and the percent sign.
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_is_plain = re.compile(f"[{re.escape(_SAFE)}]*").fullmatch
+
+_encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def to_headers(envelope: MessageEnvelope) -> dict[str, str]:
@@ -48,35 +45,22 @@ def to_headers(envelope: MessageEnvelope) -> dict[str, str]:
         MalformedMessageError: An attribute cannot be written.
     """
     if not envelope.type:
-        raise MalformedMessageError("it has no type", envelope.id)
-    headers = {
-        CONTENT_TYPE: _JSON,
-        "ce-specversion": _SPEC_VERSION,
-        "ce-id": str(envelope.id),
-        "ce-source": _quote(envelope.source, envelope),
-        "ce-type": _quote(envelope.type, envelope),
-        "ce-time": _format_time(envelope),
-        "ce-subject": _quote(envelope.subject, envelope),
-        "ce-kind": envelope.kind.value,
-        "ce-schemaversion": str(envelope.schema_version),
-    }
-    for attribute, name in _TEXTS.items():
-        value = getattr(envelope, attribute)
-        if value is not None:
-            headers[name] = _quote(value, envelope)
-    if envelope.tenant_id:
-        headers["ce-tenantid"] = _quote(envelope.tenant_id, envelope)
-    if envelope.attempt != 1:
-        headers["ce-attempt"] = str(envelope.attempt)
-    if envelope.headers:
-        headers[FREE_HEADERS] = _dump(envelope)
+        raise MalformedMessageError("it has no type")
+    free = dict(envelope.message.headers)
+    headers = _quoted(_attributes(envelope, free))
+    headers["content-type"] = _JSON
+    if free:
+        headers[_FREE_HEADERS] = _dump(free)
     return headers
 
 
-def from_headers(headers: Mapping[str, str], body: bytes, *, max_depth: int) -> MessageEnvelope:
-    """Return the envelope of a message whose body was checked.
+def from_headers(
+    message_id: UUID, headers: Mapping[str, str], body: bytes, *, max_depth: int
+) -> MessageEnvelope:
+    """Return the envelope of a message.
 
     Args:
+        message_id: What ``id_in`` found.
         headers: Under lower-case names.
         body: The payload.
         max_depth: How deep the free headers may nest.
@@ -84,57 +68,37 @@ def from_headers(headers: Mapping[str, str], body: bytes, *, max_depth: int) -> 
     Raises:
         MalformedMessageError: A header is missing or says nothing sensible.
     """
-    message_id = _message_id(headers)
-    try:
-        return _build(message_id, headers, body, max_depth)
-    except MalformedMessageError as error:
-        raise MalformedMessageError(error.reason, message_id) from None
-
-
-def id_in(headers: Mapping[str, str]) -> UUID | None:
-    """Return the message id, where it can be read."""
-    try:
-        return _message_id(headers)
-    except MalformedMessageError:
-        return None
-
-
-def _build(
-    message_id: UUID, headers: Mapping[str, str], body: bytes, max_depth: int
-) -> MessageEnvelope:
     _check_formats(headers)
-    texts = {attribute: _text(headers, name) for attribute, name in _TEXTS.items()}
     subject = _text(headers, "ce-subject")
-    return MessageEnvelope(
-        id=message_id,
-        source=_required(headers, "ce-source"),
-        type=_required(headers, "ce-type"),
-        time=_time(headers),
+    message = OutboxMessage(
+        message_id,
+        _kind(headers),
+        _required(headers, "ce-type"),
+        body,
         # What says no stream is a stream of its own, as in the outbox.
-        subject=str(message_id) if subject is None else subject,
-        data=body,
-        kind=_kind(headers),
-        schema_version=_count(headers, "ce-schemaversion"),
-        tenant_id=_text(headers, "ce-tenantid") or "",
+        str(message_id) if subject is None else subject,
+        _time(headers),
+        _count(headers, "ce-schemaversion"),
+        _text(headers, "ce-correlationid"),
+        _text(headers, "ce-causationid"),
+        _text(headers, "ce-tenantid") or "",
+        _message_headers(headers, max_depth),
+    )
+    return MessageEnvelope(
+        message=message,
+        source=_required(headers, "ce-source"),
+        dataschema=_text(headers, "ce-dataschema"),
         attempt=_count(headers, "ce-attempt"),
-        headers=_free_headers(headers, max_depth),
-        **texts,
     )
 
 
-def _check_formats(headers: Mapping[str, str]) -> None:
-    media_type, _, parameters = headers.get(CONTENT_TYPE, "").lower().partition(";")
-    if media_type.strip() != _JSON:
-        raise MalformedMessageError(f"its {CONTENT_TYPE} is not {_JSON}")
-    charset = parameters.replace(" ", "").replace('"', "")
-    if charset.startswith("charset=") and charset not in ("charset=utf-8", "charset=us-ascii"):
-        raise MalformedMessageError("its charset is not utf-8")
-    if headers.get("ce-specversion") != _SPEC_VERSION:
-        raise MalformedMessageError(f"its ce-specversion is not {_SPEC_VERSION}")
+def id_in(headers: Mapping[str, str]) -> UUID:
+    """Return the message id.
 
-
-def _message_id(headers: Mapping[str, str]) -> UUID:
-    # Never made up: two deliveries of one message would not be recognised as such.
+    Raises:
+        MalformedMessageError: There is none. One is never made up: two deliveries of one message
+            would not be recognised as such.
+    """
     text = headers.get("ce-id")
     if text is None:
         raise MalformedMessageError("it has no ce-id")
@@ -144,9 +108,76 @@ def _message_id(headers: Mapping[str, str]) -> UUID:
         raise MalformedMessageError("its ce-id is no UUID") from None
 
 
+def _attributes(envelope: MessageEnvelope, free: dict[str, Any]) -> dict[str, str]:
+    """Return the attributes as text, and take out of the free headers those that are among them."""
+    message = envelope.message
+    attributes = {
+        "ce-specversion": _SPEC_VERSION,
+        "ce-id": str(message.message_id),
+        "ce-source": envelope.source,
+        "ce-type": message.message_type,
+        "ce-time": _format_time(message.occurred_at),
+        "ce-subject": message.stream,
+        "ce-kind": message.kind.value,
+        "ce-schemaversion": str(message.schema_version),
+    }
+    optional = (
+        ("ce-dataschema", envelope.dataschema),
+        ("ce-correlationid", message.correlation_id),
+        ("ce-causationid", message.causation_id),
+        ("ce-tenantid", message.tenant_id or None),
+        ("ce-attempt", None if envelope.attempt == 1 else str(envelope.attempt)),
+    )
+    attributes.update((name, value) for name, value in optional if value is not None)
+    for key, name in _PROMOTED:
+        if isinstance(free.get(key), str):
+            attributes[name] = free.pop(key)
+    return attributes
+
+
+def _quoted(attributes: dict[str, str]) -> dict[str, str]:
+    # Most have nothing to quote, and one look at all of them is quicker than one at each.
+    if _is_plain("".join(attributes.values())):
+        return attributes
+    try:
+        return {name: quote(value, safe=_SAFE) for name, value in attributes.items()}
+    except UnicodeEncodeError:
+        raise MalformedMessageError("an attribute is no valid Unicode") from None
+
+
+def _dump(headers: dict[str, Any]) -> str:
+    try:
+        return _encoder.encode(headers)
+    except (TypeError, ValueError, RecursionError):
+        raise MalformedMessageError("a header of it cannot be written as JSON") from None
+
+
+def _format_time(time: datetime) -> str:
+    if time.tzinfo is None:
+        raise MalformedMessageError("its time has no offset from UTC")
+    return time.astimezone(UTC).isoformat()
+
+
+def _check_formats(headers: Mapping[str, str]) -> None:
+    content_type = headers.get("content-type", "")
+    if content_type != _JSON:
+        _check_content_type(content_type)
+    if headers.get("ce-specversion") != _SPEC_VERSION:
+        raise MalformedMessageError(f"its ce-specversion is not {_SPEC_VERSION}")
+
+
+def _check_content_type(content_type: str) -> None:
+    media_type, *parameters = content_type.lower().replace(" ", "").split(";")
+    if media_type != _JSON:
+        raise MalformedMessageError(f"its content-type is not {_JSON}")
+    charsets = {one.replace('"', "") for one in parameters if one.startswith("charset=")}
+    if not charsets <= {"charset=utf-8", "charset=us-ascii"}:
+        raise MalformedMessageError("its charset is not utf-8")
+
+
 def _kind(headers: Mapping[str, str]) -> MessageKind:
     try:
-        return MessageKind(headers.get("ce-kind", MessageKind.EVENT))
+        return MessageKind(headers.get("ce-kind", "event"))
     except ValueError:
         raise MalformedMessageError("its ce-kind is neither event nor command") from None
 
@@ -154,24 +185,18 @@ def _kind(headers: Mapping[str, str]) -> MessageKind:
 def _time(headers: Mapping[str, str]) -> datetime:
     try:
         time = datetime.fromisoformat(_required(headers, "ce-time"))
-    except ValueError:
+        if time.tzinfo is None:
+            raise MalformedMessageError("its ce-time has no offset from UTC")
+        return time.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise MalformedMessageError("its ce-time is no RFC 3339 time") from None
-    if time.tzinfo is None:
-        raise MalformedMessageError("its ce-time has no offset from UTC")
-    return time.astimezone(UTC)
-
-
-def _format_time(envelope: MessageEnvelope) -> str:
-    if envelope.time.tzinfo is None:
-        raise MalformedMessageError("its time has no offset from UTC", envelope.id)
-    return envelope.time.astimezone(UTC).isoformat()
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:
     text = headers.get(name, "1")
     # CloudEvents integers have 32 bits.
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) < 2**31):
-        raise MalformedMessageError(f"its {name} is no whole number")
+    if len(text) > 10 or not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 2**31:
+        raise MalformedMessageError(f"its {name} is no number from 1")
     return int(text)
 
 
@@ -192,23 +217,18 @@ def _text(headers: Mapping[str, str], name: str) -> str | None:
         raise MalformedMessageError(f"its {name} is no UTF-8") from None
 
 
-def _quote(text: str, envelope: MessageEnvelope) -> str:
-    try:
-        return quote(text, safe=_SAFE)
-    except UnicodeEncodeError:
-        raise MalformedMessageError("an attribute is no valid Unicode", envelope.id) from None
+def _message_headers(headers: Mapping[str, str], max_depth: int) -> dict[str, Any]:
+    found = _free_headers(headers, max_depth) if _FREE_HEADERS in headers else {}
+    for key, name in _PROMOTED:
+        value = _text(headers, name)
+        if value is not None:
+            found[key] = value
+    return found
 
 
 def _free_headers(headers: Mapping[str, str], max_depth: int) -> dict[str, Any]:
-    text = headers.get(FREE_HEADERS)
-    if text is None:
-        return {}
-    return load_object(text.encode(errors="surrogatepass"), FREE_HEADERS, max_depth=max_depth)
-
-
-def _dump(envelope: MessageEnvelope) -> str:
     try:
-        return json.dumps(dict(envelope.headers), separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError):
-        reason = "a header of it cannot be written as JSON"
-        raise MalformedMessageError(reason, envelope.id) from None
+        text = headers[_FREE_HEADERS].encode("ascii")
+    except UnicodeEncodeError:
+        raise MalformedMessageError(f"its {_FREE_HEADERS} are not in ASCII") from None
+    return load_object(text, f"its {_FREE_HEADERS}", max_depth=max_depth)

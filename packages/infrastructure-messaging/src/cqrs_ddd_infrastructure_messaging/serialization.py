@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_infrastructure_messaging._headers import from_headers, id_in, to_headers
-from cqrs_ddd_infrastructure_messaging._json import load_object
+from cqrs_ddd_infrastructure_messaging._json import check_own_object, load_object
 from cqrs_ddd_infrastructure_messaging.envelope import MessageEnvelope, to_envelope
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
     from cqrs_ddd_core.ports.outbox import OutboxMessage
 
@@ -60,7 +59,7 @@ class EnvelopeSerializer:
 
     The body is the stored payload byte for byte (X-7), the attributes are ``ce-`` headers.
     ``decode(*encode(message)).to_message() == message`` holds for every message within the
-    limits; whatever ``encode`` lets through, ``decode`` with the same limits does too.
+    limits.
 
     Args:
         source: Who sends, as a URI reference such as ``/orders`` or ``https://example.com/orders``.
@@ -95,9 +94,13 @@ class EnvelopeSerializer:
                 cannot be written as JSON.
         """
         envelope = to_envelope(message, source=self._source, dataschema=self._schema_of(message))
-        headers = to_headers(envelope)
-        self._check_headers(headers, envelope.id)
-        self._check_body(envelope.data, envelope.id)
+        try:
+            headers = to_headers(envelope)
+            self._check_headers(headers, len(headers))
+            self._check_size(message.payload)
+            check_own_object(message.payload, "its body", max_depth=self._limits.max_depth)
+        except MalformedMessageError as error:
+            raise MalformedMessageError(error.reason, envelope.id) from None
         return EncodedMessage(envelope.data, headers)
 
     def decode(self, body: bytes, headers: Mapping[str, object]) -> MessageEnvelope:
@@ -113,9 +116,13 @@ class EnvelopeSerializer:
         """
         texts = _lowered(headers)
         message_id = id_in(texts)
-        self._check_headers(texts, message_id, count=len(headers))
-        envelope = from_headers(texts, body, max_depth=self._limits.max_depth)
-        self._check_body(body, message_id)
+        try:
+            self._check_headers(texts, len(headers))
+            self._check_size(body)
+            envelope = from_headers(message_id, texts, body, max_depth=self._limits.max_depth)
+            load_object(body, "its body", max_depth=self._limits.max_depth)
+        except MalformedMessageError as error:
+            raise MalformedMessageError(error.reason, message_id) from None
         return envelope
 
     def _schema_of(self, message: OutboxMessage) -> str | None:
@@ -123,31 +130,26 @@ class EnvelopeSerializer:
             return None
         return f"{self._schemas}/{message.message_type}/{message.schema_version}"
 
-    def _check_headers(
-        self, headers: Mapping[str, str], message_id: UUID | None, *, count: int = 0
-    ) -> None:
+    def _check_headers(self, headers: Mapping[str, str], count: int) -> None:
         limits = self._limits
-        if max(count, len(headers)) > limits.max_headers:
-            reason = f"it has more than {limits.max_headers} headers"
-            raise MalformedMessageError(reason, message_id)
-        if sum(len(name) + len(value) for name, value in headers.items()) > limits.max_header_bytes:
+        if count > limits.max_headers:
+            raise MalformedMessageError(f"it has more than {limits.max_headers} headers")
+        if len("".join(headers)) + len("".join(headers.values())) > limits.max_header_bytes:
             reason = f"its headers are longer than {limits.max_header_bytes} bytes"
-            raise MalformedMessageError(reason, message_id)
+            raise MalformedMessageError(reason)
 
-    def _check_body(self, body: bytes, message_id: UUID | None) -> None:
+    def _check_size(self, body: bytes) -> None:
         limits = self._limits
         if len(body) > limits.max_bytes:
             reason = f"its body has {len(body)} bytes, and {limits.max_bytes} are allowed"
-            raise MalformedMessageError(reason, message_id)
-        try:
-            load_object(body, "its body", max_depth=limits.max_depth)
-        except MalformedMessageError as error:
-            raise MalformedMessageError(error.reason, message_id) from None
+            raise MalformedMessageError(reason)
 
 
 def _lowered(headers: Mapping[str, object]) -> dict[str, str]:
     """Return those headers that are text, under lower-case names."""
     texts = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
-    if len(texts) < sum(isinstance(value, str) for value in headers.values()):
-        raise MalformedMessageError("a header is there twice", id_in(texts))
+    if len(texts) != len(headers) and len(texts) != sum(
+        isinstance(value, str) for value in headers.values()
+    ):
+        raise MalformedMessageError("a header is there twice")
     return texts
