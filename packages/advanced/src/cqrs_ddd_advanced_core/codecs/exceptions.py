@@ -55,7 +55,7 @@ class UnknownEncryptionKeyError(PayloadCodecError):
     """A payload or a subject's key was encrypted with a master key that the key ring lacks."""
 
     def __init__(self, key_id: str, known: Iterable[str]) -> None:
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
         super().__init__(
             f"it was encrypted with the key {key_id!r}, and the key ring has only "
             f"{', '.join(map(repr, self.known))}: keep old keys in the ring"
