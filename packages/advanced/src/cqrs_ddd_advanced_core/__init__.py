@@ -1,5 +1,11 @@
 """Event sourcing, projections, sagas, scheduling and undo on top of cqrs-ddd-core."""
 
+from cqrs_ddd_advanced_core.conflict import EventConflictPolicy
+from cqrs_ddd_advanced_core.cqrs import (
+    ConflictCommandHandler,
+    ResilientCommandHandler,
+    RetryableCommandHandler,
+)
 from cqrs_ddd_advanced_core.decorators import non_event_sourced
 from cqrs_ddd_advanced_core.domain import (
     EventHandlerError,
@@ -12,15 +18,22 @@ from cqrs_ddd_advanced_core.domain import (
     aggregate_event_handler,
 )
 from cqrs_ddd_advanced_core.event_sourcing import (
+    EventReplayService,
     EventSourcedLoader,
     EventSourcedMediator,
     EventSourcedMediatorFactory,
     EventSourcedPersistenceOrchestrator,
     EventSourcedRepository,
 )
+from cqrs_ddd_advanced_core.snapshots import EveryNEventsStrategy, SnapshotStore
+from cqrs_ddd_advanced_core.undo import UndoExecutorRegistry, UndoService
+from cqrs_ddd_advanced_core.upcasting import EventUpcaster, UpcasterRegistry
 
 __all__ = [
+    "ConflictCommandHandler",
+    "EventConflictPolicy",
     "EventHandlerError",
+    "EventReplayService",
     "EventSourcedAggregateMixin",
     "EventSourcedAggregateRequiredError",
     "EventSourcedLoader",
@@ -29,9 +42,17 @@ __all__ = [
     "EventSourcedPersistenceOrchestrator",
     "EventSourcedRepository",
     "EventSourcingConfigurationError",
+    "EventUpcaster",
+    "EveryNEventsStrategy",
     "InvalidEventHandlerError",
     "MissingEventHandlerError",
+    "ResilientCommandHandler",
+    "RetryableCommandHandler",
+    "SnapshotStore",
     "StrictValidationViolationError",
+    "UndoExecutorRegistry",
+    "UndoService",
+    "UpcasterRegistry",
     "aggregate_event_handler",
     "non_event_sourced",
 ]

@@ -69,7 +69,7 @@ class UnknownCommandError(HandlerError):
     """A decider has no answer to a command, not even that nothing happens."""
 
     def __init__(self, decider: str, command_type: str, known: Iterable[str] = ()) -> None:
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
         listed = f"; it knows {', '.join(self.known)}" if self.known else ""
         super().__init__(
             f"{decider} does not decide on {command_type}{listed}: return its events, or [] where "
@@ -103,7 +103,7 @@ class IncompleteAggregateError(EventHandlerError):
     """The events of a stream left required fields of the aggregate without a value."""
 
     def __init__(self, stream: object, missing: Iterable[str]) -> None:
-        self.missing = tuple(missing)
+        self.missing: tuple[str, ...] = tuple(missing)
         super().__init__(
             f"after all events {stream} has no value for {', '.join(self.missing)}: let the "
             "handler of its first event set them, or give them defaults"
@@ -274,7 +274,7 @@ class UpcastingError(SerializationError):
         )
         self.event_type = event_type
         self.source_version = source_version
-        self.targets = dict(targets)
+        self.targets: dict[str, int] = dict(targets)
         self.reason = reason
 
 
