@@ -126,7 +126,7 @@ class _Search:
         name = None if field.personal is None else field.personal.subject
         subject: Any
         if name is None:
-            source, subject = "an aggregate (of a type without dash)", self._aggregate_id
+            source, subject = "an aggregate", self._aggregate_id
         else:
             source = f"its field {name!r}"
             owner, place = (

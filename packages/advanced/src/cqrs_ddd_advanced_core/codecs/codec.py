@@ -9,10 +9,11 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.outbox import MessageKind
 
 if TYPE_CHECKING:
-    from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent, StreamId
+    from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent
     from cqrs_ddd_core.ports.outbox import OutboxMessage
 
 __all__ = ["IPayloadCodec", "PayloadPlace"]
@@ -66,17 +67,14 @@ class PayloadPlace(NamedTuple):
 
     @property
     def aggregate_id(self) -> str | None:
-        """The id of the aggregate that raised the event, ``None`` when nobody can tell.
-
-        The outbox knows the stream as one text, ``Order-o1``, so that the id stands behind the
-        first dash. A type with a dash of its own is refused everywhere: one event would have two
-        different ids in its stream and in the outbox.
-        """
+        """The id of the aggregate that raised the event, ``None`` when there is none."""
         if self.kind == "stream":
-            return None if "-" in self.owner[0] else self.owner[1]
+            return self.owner[1]
+        # An event of no aggregate is a stream of its own in the outbox.
         if self.owner[0] == str(self.message_id):
             return None
-        return self.owner[0].partition("-")[2] or None
+        stream = StreamId.parse(self.owner[0])
+        return None if stream is None else stream.aggregate_id or None
 
     def to_bytes(self) -> bytes:
         """Return what makes this place different from all others."""

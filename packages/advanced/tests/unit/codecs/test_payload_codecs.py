@@ -247,8 +247,9 @@ def test_events_messages_and_commands_have_places_of_their_own() -> None:
     lonely = replace(message, stream=str(message.message_id))
     assert PayloadPlace.in_outbox(lonely).aggregate_id is None
     assert PayloadPlace.in_outbox(replace(message, stream="orders")).aggregate_id is None
-    dashed = PayloadPlace.in_stream(StreamId("sales-order", "1"), event)
-    assert dashed.aggregate_id is None
+    dashed = StreamId("sales-order", "o-1")
+    assert PayloadPlace.in_stream(dashed, event).aggregate_id == "o-1"
+    assert PayloadPlace.in_outbox(new_message(str(dashed))).aggregate_id == "o-1"
 
 
 class TestKeyRing:
