@@ -155,7 +155,10 @@ def _dump(headers: dict[str, Any]) -> str:
 def _format_time(time: datetime) -> str:
     if time.tzinfo is None:
         raise MalformedMessageError("its time has no offset from UTC")
-    return time.astimezone(UTC).isoformat()
+    try:
+        return time.astimezone(UTC).isoformat()
+    except OverflowError:
+        raise MalformedMessageError("its time is outside of what UTC can say") from None
 
 
 def _check_formats(headers: Mapping[str, str]) -> None:
@@ -230,5 +233,5 @@ def _free_headers(headers: Mapping[str, str], max_depth: int) -> dict[str, Any]:
     try:
         text = headers[_FREE_HEADERS].encode("ascii")
     except UnicodeEncodeError:
-        raise MalformedMessageError(f"its {_FREE_HEADERS} are not in ASCII") from None
+        raise MalformedMessageError(f"its {_FREE_HEADERS} is not in ASCII") from None
     return load_object(text, f"its {_FREE_HEADERS}", max_depth=max_depth)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_own_object", "load_object"]
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+# The last quote may be missing: to look for it again from every place would take for ever.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_OPENING = b"[{"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -71,12 +73,12 @@ def check_own_object(text: bytes, what: str, *, max_depth: int) -> None:
 def _check_depth(text: bytes, what: str, max_depth: int) -> None:
     if text.count(b"[") + text.count(b"{") <= max_depth:
         return
-    brackets = _STRINGS.sub(b"", text).translate(None, _NO_BRACKETS)
-    # Each round takes the innermost level away, without a stack that a stranger could exhaust.
-    for _ in range(max_depth):
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    if brackets:
-        raise MalformedMessageError(f"{what} nests deeper than {max_depth} levels, or not properly")
+    # A parser goes down only as far as this counts: both read the same tokens up to a mistake.
+    depth = 0
+    for bracket in _STRINGS.sub(b"", text).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in _OPENING else -1
+        if depth > max_depth:
+            raise MalformedMessageError(f"{what} nests deeper than {max_depth} levels")
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_infrastructure_messaging._headers import from_headers, id_in, to_headers
@@ -128,7 +129,7 @@ class EnvelopeSerializer:
     def _schema_of(self, message: OutboxMessage) -> str | None:
         if self._schemas is None:
             return None
-        return f"{self._schemas}/{message.message_type}/{message.schema_version}"
+        return f"{self._schemas}/{quote(message.message_type, safe='')}/{message.schema_version}"
 
     def _check_headers(self, headers: Mapping[str, str], count: int) -> None:
         limits = self._limits
