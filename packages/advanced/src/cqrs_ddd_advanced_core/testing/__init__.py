@@ -5,6 +5,7 @@ from __future__ import annotations
 from cqrs_ddd_core.primitives.exceptions import MissingExtraError as _MissingExtraError
 
 try:
+    import hypothesis as _hypothesis  # noqa: F401 - strategies and suites need it
     import pytest
 except ImportError as _error:
     raise _MissingExtraError(
