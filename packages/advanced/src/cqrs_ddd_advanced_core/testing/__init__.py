@@ -8,9 +8,7 @@ try:
     import hypothesis as _hypothesis  # noqa: F401 - strategies and suites need it
     import pytest
 except ImportError as _error:
-    raise _MissingExtraError(
-        "the test kit", "cqrs-ddd-advanced-core", "testing"
-    ) from _error
+    raise _MissingExtraError("the test kit", "cqrs-ddd-advanced-core", "testing") from _error
 
 pytest.register_assert_rewrite(
     *(
