@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cqrs_ddd_core.primitives.exceptions import ConfigurationError, MessagingError
+from cqrs_ddd_core.primitives.exceptions import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    MessagingError,
+)
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["DeadLetterError", "MalformedMessageError", "TopicError"]
+__all__ = [
+    "DeadLetterError",
+    "MalformedMessageError",
+    "NotSubscribedError",
+    "QueueFullError",
+    "TopicError",
+    "TopologyMismatchError",
+    "UnroutableMessageError",
+]
 
 
 class MalformedMessageError(MessagingError):
@@ -35,3 +47,62 @@ class TopicError(MessagingError, ConfigurationError):
 
 class DeadLetterError(MessagingError):
     """Dead letters cannot be replayed that way."""
+
+
+class NotSubscribedError(MessagingError):
+    """A queue holds a message of a type that its consumer did not ask for.
+
+    Another process asked for it under the same consumer name: a newer or an older release, or
+    one that should have a name of its own (X-5). It waits on the ladder of retries, so that
+    during a rolling release the process that knows the type gets it.
+    """
+
+    def __init__(self, message_type: str, consumer: str) -> None:
+        super().__init__(
+            f"consumer {consumer!r} is not subscribed to {message_type!r} in this process: "
+            "another one binds its queue to that type; give it a name of its own, or release it"
+        )
+        self.message_type = message_type
+        self.consumer = consumer
+
+
+class UnroutableMessageError(MessagingError):
+    """No queue wants a message, and none keeps those that nobody wants.
+
+    Args:
+        message_id: Which message.
+        routing_key: What it was published under.
+    """
+
+    def __init__(self, message_id: UUID, routing_key: str) -> None:
+        super().__init__(
+            f"message {message_id} was returned: no queue is bound to {routing_key!r}; start its "
+            "consumer once, or keep what nobody wants with unroutable='keep'"
+        )
+        self.message_id = message_id
+        self.routing_key = routing_key
+
+
+class QueueFullError(BrokerUnavailableError):
+    """A queue takes no more messages until its consumer has caught up; no message is to blame."""
+
+    def __init__(self, message_id: UUID) -> None:
+        super().__init__(f"message {message_id} was refused: a queue it goes to is full")
+        self.message_id = message_id
+
+
+class TopologyMismatchError(BrokerUnavailableError, ConfigurationError):
+    """The broker has something else under a name, or nothing, or does not let us make it.
+
+    Args:
+        what: Such as ``queue 'cqrs.billing'``.
+        reason: The difference, in the broker's words.
+    """
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(
+            f"{what} is not what these settings say: {reason}; give all processes the same "
+            "settings, or remove it on the broker once it is empty"
+        )
+        self.what = what
+        self.reason = reason

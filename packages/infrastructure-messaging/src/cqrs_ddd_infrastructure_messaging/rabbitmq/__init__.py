@@ -1,0 +1,9 @@
+"""RabbitMQ: confirmed publishing, ordered consuming, and an end for every message."""
+
+from __future__ import annotations
+
+from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection, RabbitMQLink
+from cqrs_ddd_infrastructure_messaging.rabbitmq.settings import RabbitMQSettings
+from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology
+
+__all__ = ["RabbitMQConnection", "RabbitMQLink", "RabbitMQSettings", "RabbitMQTopology"]
