@@ -44,6 +44,7 @@ __all__ = [
     "event_horizon",
     "events",
     "inbox",
+    "inbox_places",
     "locks",
     "metadata",
     "outbox",
@@ -198,6 +199,17 @@ inbox = Table(
     PrimaryKeyConstraint("consumer", "tenant_id", "message_id", name="pk_cqrs_inbox"),
 )
 Index("ix_cqrs_inbox_received_at", inbox.c.received_at)
+
+#: How far a consumer has come in the streams it follows in order.
+inbox_places = Table(
+    "cqrs_inbox_places",
+    metadata,
+    Column("consumer", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("stream", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("consumer", "tenant_id", "stream", name="pk_cqrs_inbox_places"),
+)
 
 documents = Table(
     "cqrs_documents",

@@ -18,6 +18,7 @@ _POSTGRES: Final = {
     # An array is looked up in an index whatever the planner guesses of its length.
     "in": "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text({0}::text::json)))",
     "leases": "json_to_recordset({0}::text::json) AS l(number integer, epoch bigint)",
+    "uuids": "(SELECT value::uuid FROM json_array_elements_text({0}::text::json)) AS m(value)",
     "for_update": "FOR UPDATE",
     "for_share": "FOR SHARE OF p",
     "skip_locked": "FOR UPDATE SKIP LOCKED",
@@ -31,6 +32,7 @@ _SQLITE: Final = {
         "(SELECT json_extract(value, '$.number') AS number, "
         "json_extract(value, '$.epoch') AS epoch FROM json_each({0})) AS l"
     ),
+    "uuids": "json_each({0}) AS m",
     # One transaction writes at a time: its rows need no locks of their own.
     "for_update": "",
     "for_share": "",
@@ -47,7 +49,8 @@ def sql(template: str, *, postgres: bool) -> str:
         template: SQL with these placeholders: ``{now}``, the database's clock; ``{later $n}``, so
             many seconds after now; ``{json $n}``, JSON given as text; ``{in $n}``, one of
             the integers of a JSON array; ``{leases $n}``, a JSON array of objects as table
-            ``l(number, epoch)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
+            ``l(number, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in hexadecimal,
+            as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
             ``{skip_locked}``, where rows have locks.
         postgres: For PostgreSQL; otherwise for SQLite.
     """

@@ -64,3 +64,12 @@ async def test_a_new_message_costs_one_statement(postgres_engine: AsyncEngine) -
         driver.add_query_logger(lambda record: statements.append(record.query))
         assert await inbox.receive("billing", new_id()) is None
     assert [statement.split()[0] for statement in statements if statement != "COMMIT"] == ["INSERT"]
+
+
+async def test_many_new_messages_cost_one_statement(postgres_engine: AsyncEngine) -> None:
+    inbox, statements = SQLAlchemyInbox(postgres_engine), []
+    async with SQLAlchemyUnitOfWork(postgres_engine) as uow:
+        driver = (await uow.driver_connection()).driver
+        driver.add_query_logger(lambda record: statements.append(record.query))
+        assert await inbox.receive_many("billing", [new_id() for _ in range(200)]) == set()
+    assert [statement.split()[0] for statement in statements if statement != "COMMIT"] == ["INSERT"]

@@ -90,6 +90,102 @@ class InboxConformance(Conformance):
         assert {entry.outcome for entry in known if entry is not None} == {b'"done"'}
         assert await subject.event_store.get_stream_version(stream) == 1
 
+    async def test_of_many_messages_the_known_ones_are_told(self, subject: InboxSubject) -> None:
+        ids = [new_id() for _ in range(4)]
+        await _receive(subject, ids[1])
+        assert await _receive_many(subject, ids[:3]) == {ids[1]}
+        assert await _receive_many(subject, ids) == set(ids[:3])
+        assert await _receive_many(subject, ids, "shipping") == set()
+        assert await _receive(subject, ids[3]) is not None
+
+    async def test_an_id_that_is_there_twice_is_new_once(self, subject: InboxSubject) -> None:
+        message_id = new_id()
+        assert await _receive_many(subject, [message_id, message_id]) == set()
+        assert await _receive_many(subject, [message_id, message_id]) == {message_id}
+        assert await _receive_many(subject, []) == set()
+
+    async def test_each_tenant_receives_many(self, subject: InboxSubject) -> None:
+        ids = [new_id(), new_id()]
+        for tenant in ("", "a"):
+            with message_context(tenant_id=tenant):
+                assert await _receive_many(subject, ids) == set()
+                assert await _receive_many(subject, ids) == set(ids)
+
+    async def test_many_need_a_unit_of_work(self, subject: InboxSubject) -> None:
+        with pytest.raises(UnitOfWorkError):
+            await subject.inbox.receive_many("billing", [new_id()])
+        with pytest.raises(UnitOfWorkError):
+            await subject.inbox.receive_many("billing", [])
+
+    async def test_a_rollback_frees_many(self, subject: InboxSubject) -> None:
+        ids = [new_id(), new_id()]
+        async with rolled_back(subject.unit_of_work):
+            await subject.inbox.receive_many("billing", ids)
+        assert await _receive_many(subject, ids) == set()
+
+    async def test_one_of_many_can_record_its_outcome(self, subject: InboxSubject) -> None:
+        ids = [new_id(), new_id()]
+        async with subject.unit_of_work():
+            await subject.inbox.receive_many("billing", ids)
+            await subject.inbox.record_outcome("billing", ids[1], b"7")
+        known = await _receive(subject, ids[1])
+        assert known is not None
+        assert known.outcome == b"7"
+
+    async def test_concurrent_batches_that_overlap_have_one_effect(
+        self, subject: InboxSubject
+    ) -> None:
+        """G5, X-6: in whatever order the ids stand, nobody waits in a circle."""
+        ids, stream = [new_id() for _ in range(12)], new_stream()
+
+        async def deliver(batch: list[UUID]) -> None:
+            async with subject.unit_of_work():
+                known = await subject.inbox.receive_many("billing", batch)
+                await asyncio.sleep(0.005)
+                new = len(batch) - len(known)
+                if new:
+                    await subject.event_store.append(stream, new_events(new))
+
+        batches = [ids[start:] + ids[: start // 2] for start in range(8)]
+        await asyncio.gather(*(deliver(one) for batch in batches for one in (batch, batch[::-1])))
+        assert await subject.event_store.get_stream_version(stream) == len(ids)
+
+    async def test_a_place_in_a_stream_only_moves_forward(self, subject: InboxSubject) -> None:
+        assert await _advance(subject, 3) is None
+        assert await _advance(subject, 3) == 3
+        assert await _advance(subject, 2) == 3
+        assert await _advance(subject, 9) is None
+        assert await _advance(subject, 1, stream=AWKWARD_TEXT) is None
+
+    async def test_a_place_can_be_moved_without_a_gap(self, subject: InboxSubject) -> None:
+        assert await _advance(subject, 2, after=1) == 0
+        assert await _advance(subject, 1, after=0) is None
+        assert await _advance(subject, 3, after=2) == 1
+        assert await _advance(subject, 2, after=1) is None
+
+    async def test_places_of_consumers_and_tenants_are_their_own(
+        self, subject: InboxSubject
+    ) -> None:
+        for tenant in ("", "a"):
+            with message_context(tenant_id=tenant):
+                assert await _advance(subject, 5) is None
+                assert await _advance(subject, 1, consumer="shipping") is None
+
+    async def test_a_rollback_moves_a_place_back(self, subject: InboxSubject) -> None:
+        await _advance(subject, 1)
+        async with rolled_back(subject.unit_of_work):
+            assert await subject.inbox.advance("billing", "Order-1", 2) is None
+        assert await _advance(subject, 2, after=1) is None
+
+    async def test_of_two_that_move_a_place_at_once_one_does(self, subject: InboxSubject) -> None:
+        await _advance(subject, 1)
+        places = await asyncio.gather(*(_advance(subject, 2, after=1) for _ in range(8)))
+        assert sorted(place or 0 for place in places) == [0] + [2] * 7
+
+    async def test_a_place_needs_a_unit_of_work(self, subject: InboxSubject) -> None:
+        with pytest.raises(UnitOfWorkError):
+            await subject.inbox.advance("billing", "Order-1", 1)
+
     async def test_a_rollback_frees_the_message(self, subject: InboxSubject) -> None:
         message_id = new_id()
         async with rolled_back(subject.unit_of_work):
@@ -156,3 +252,22 @@ async def _receive(
 ) -> InboxEntry | None:
     async with subject.unit_of_work():
         return await subject.inbox.receive(consumer, message_id)
+
+
+async def _receive_many(
+    subject: InboxSubject, message_ids: list[UUID], consumer: str = "billing"
+) -> set[UUID]:
+    async with subject.unit_of_work():
+        return await subject.inbox.receive_many(consumer, message_ids)
+
+
+async def _advance(
+    subject: InboxSubject,
+    version: int,
+    *,
+    after: int = 0,
+    stream: str = "Order-1",
+    consumer: str = "billing",
+) -> int | None:
+    async with subject.unit_of_work():
+        return await subject.inbox.advance(consumer, stream, version, after=after)

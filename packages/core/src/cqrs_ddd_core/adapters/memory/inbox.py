@@ -14,6 +14,7 @@ from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 from cqrs_ddd_core.primitives.exceptions import InboxError, UnitOfWorkError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
 __all__ = ["InMemoryInbox"]
@@ -36,17 +37,33 @@ class InMemoryInbox(IInbox):
         self._database = database or InMemoryDatabase()
         self._clock = clock or SystemClock()
         self._entries: Table[_Key, InboxEntry] = Table()
+        self._places: Table[tuple[str, str, str], int] = Table()
 
     async def receive(self, consumer: str, message_id: UUID) -> InboxEntry | None:
-        if get_current_uow() is None:
-            msg = "a message is received in a unit of work, so that mark and effect commit together"
-            raise UnitOfWorkError(msg)
+        _require_unit_of_work()
         async with write_transaction(self._database) as transaction:
             key = _key(consumer, message_id)
             known = self._entries.get(key, transaction)
             if known is None:
                 self._entries.put(key, InboxEntry(self._clock.now()), transaction)
             return known
+
+    async def receive_many(self, consumer: str, message_ids: Collection[UUID]) -> set[UUID]:
+        _require_unit_of_work()
+        ids = set(message_ids)
+        return {one for one in ids if await self.receive(consumer, one) is not None}
+
+    async def advance(
+        self, consumer: str, stream: str, version: int, *, after: int = 0
+    ) -> int | None:
+        _require_unit_of_work()
+        async with write_transaction(self._database) as transaction:
+            key = get_context().tenant_id, consumer, stream
+            place = self._places.get(key, transaction) or 0
+            if not after <= place < version:
+                return place
+            self._places.put(key, version, transaction)
+            return None
 
     async def record_outcome(self, consumer: str, message_id: UUID, outcome: bytes) -> None:
         async with write_transaction(self._database) as transaction:
@@ -64,6 +81,12 @@ class InMemoryInbox(IInbox):
             for key in old:
                 self._entries.delete(key, transaction)
             return len(old)
+
+
+def _require_unit_of_work() -> None:
+    if get_current_uow() is None:
+        msg = "a message is received in a unit of work, so that mark and effect commit together"
+        raise UnitOfWorkError(msg)
 
 
 def _key(consumer: str, message_id: UUID) -> _Key:
