@@ -10,12 +10,12 @@ import asyncpg
 import pytest
 from pymongo import MongoClient
 
-from tools.services import docker, postgres, rabbitmq, redis
+from tools.services import docker, nats, postgres, rabbitmq, redis
 from tools.services.local import ServerStartError, free_port
 from tools.services.postgres import Databases, PostgresServer
 
 # A broker, database or cache of the machine itself listens there.
-DEFAULT_PORTS = {5432, 5672, 6379, 27017}
+DEFAULT_PORTS = {4222, 5432, 5672, 6379, 27017}
 
 
 async def execute(url: str, statement: str) -> None:
@@ -139,6 +139,20 @@ def test_redis_answers_and_is_gone_when_closed() -> None:
     assert server.port not in DEFAULT_PORTS
     server.close()
     assert not redis.answers("127.0.0.1", server.port)
+    assert not server.folder.exists()
+
+
+def test_nats_has_jetstream_and_comes_back_after_a_crash() -> None:
+    server = nats.find_local()
+    if server is None:
+        pytest.skip("no nats-server on the path")
+    server.start()
+    assert server.port not in DEFAULT_PORTS
+    server.crash()
+    assert not nats.answers("127.0.0.1", server.port)
+    server.start()
+    assert nats.answers("127.0.0.1", server.port)
+    server.close()
     assert not server.folder.exists()
 
 

@@ -63,6 +63,12 @@ def rabbitmq_url(services: Services) -> str:
 
 
 @pytest.fixture(scope="session")
+def nats_url(services: Services) -> str:
+    """The address of a NATS server with JetStream."""
+    return _url(services, "nats")
+
+
+@pytest.fixture(scope="session")
 def redis_url(services: Services) -> str:
     """The address of a Redis database."""
     return _url(services, "redis")

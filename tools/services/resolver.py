@@ -10,10 +10,10 @@ from functools import cached_property
 from types import TracebackType
 from typing import Protocol, Self
 
-from tools.services import docker, mongo, postgres, rabbitmq, redis
+from tools.services import docker, mongo, nats, postgres, rabbitmq, redis
 from tools.services.kind import Image, MissingServerError, ServerKind
 
-KINDS = (postgres.KIND, mongo.KIND, rabbitmq.KIND, redis.KIND)
+KINDS = (postgres.KIND, mongo.KIND, rabbitmq.KIND, redis.KIND, nats.KIND)
 
 
 class Server(Protocol):
