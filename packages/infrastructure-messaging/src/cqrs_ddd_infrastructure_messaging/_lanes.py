@@ -41,12 +41,7 @@ class StreamLanes(Generic[T]):
         """Whether something of the stream is under way."""
         return stream in self._waiting
 
-    def clear(self) -> None:
-        """Forget what has not begun."""
-        for lane in self._waiting.values():
-            lane.clear()
-
-    async def drain(self, *, timeout: float) -> bool:  # noqa: ASYNC109 - cancels what is late
+    async def drain(self, *, timeout: float) -> bool:
         """Wait until nothing is under way and cancel what takes longer than so many seconds.
 
         Returns:

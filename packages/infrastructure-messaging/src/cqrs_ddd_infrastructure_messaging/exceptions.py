@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DeadLetterError",
     "MalformedMessageError",
+    "MessageKindError",
+    "MessageOrderError",
     "NotSubscribedError",
     "QueueFullError",
     "TopicError",
@@ -39,6 +41,41 @@ class MalformedMessageError(MessagingError):
         super().__init__(f"{named} is malformed: {reason}")
         self.reason = reason
         self.message_id = message_id
+
+
+class MessageKindError(MalformedMessageError):
+    """A message holds a command where an event is handled, or the other way round."""
+
+    def __init__(self, message_id: UUID, message_type: str, expected: str) -> None:
+        super().__init__(
+            f"{message_type!r} is no {expected}, and only those are handled", message_id
+        )
+
+
+class MessageOrderError(MessagingError):
+    """It is not a message's turn in its stream; nothing was changed.
+
+    What waits for an earlier message succeeds once that was handled. What comes after later ones
+    never does; it is for an operator to judge whether its effect is missing.
+
+    Args:
+        message_id: Which message.
+        stream: Its stream.
+        version: Its version in the stream.
+        place: The last version that was handled, 0 for none.
+    """
+
+    def __init__(self, message_id: UUID, stream: str, version: int, place: int) -> None:
+        reason = (
+            f"version {place} was handled, which is no earlier one"
+            if place >= version
+            else f"it waits for version {place + 1}"
+        )
+        super().__init__(f"message {message_id} is version {version} of {stream}: {reason}")
+        self.message_id = message_id
+        self.stream = stream
+        self.version = version
+        self.place = place
 
 
 class TopicError(MessagingError, ConfigurationError):

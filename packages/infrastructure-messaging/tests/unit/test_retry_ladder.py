@@ -34,5 +34,5 @@ def test_other_errors_can_be_declared_hopeless() -> None:
 
 @pytest.mark.parametrize("delay", [0, -1.0, 0.0001, 605_000.0])
 def test_delays_no_broker_can_keep_are_refused(delay: float) -> None:
-    with pytest.raises(ConfigurationError, match="from 0.001 to 604800 seconds"):
+    with pytest.raises(ConfigurationError, match="to 604800 seconds"):
         RetryLadder(delays=(1.0, delay))

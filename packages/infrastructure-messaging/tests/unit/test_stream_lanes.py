@@ -47,16 +47,6 @@ async def test_a_lane_is_gone_when_its_work_is_done() -> None:
     assert not work.lanes.is_busy("a")
 
 
-async def test_what_was_cleared_never_begins() -> None:
-    work = _Work()
-    work.put(("a", 1), ("a", 2))
-    await _settle()
-    work.lanes.clear()
-    work.gates["a", 1].set()
-    assert await work.lanes.drain(timeout=10)
-    assert work.begun == [("a", 1)]
-
-
 async def test_what_is_late_is_cancelled() -> None:
     work = _Work()
     work.put(("a", 1), ("b", 1))
