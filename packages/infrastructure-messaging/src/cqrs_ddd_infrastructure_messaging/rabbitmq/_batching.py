@@ -11,7 +11,7 @@ from cqrs_ddd_core.primitives.exceptions import MessagingError
 from cqrs_ddd_infrastructure_messaging.rabbitmq._handling import is_being_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from cqrs_ddd_core.ports.consumer import MessageHandler
     from cqrs_ddd_core.ports.outbox import OutboxMessage
@@ -108,12 +108,16 @@ class Batches:
 
     async def _settle(self, batch: Sequence[Delivery]) -> None:
         done: defaultdict[Acknowledger, list[int]] = defaultdict(list)
+        failed: set[Hashable] = set()
         for delivery, outcome in zip(batch, await self._outcomes(batch), strict=True):
             if outcome is None:
                 done[delivery.origin].append(delivery.tag)
-            else:
-                delivery.failure = None if outcome is _UNTRIED else outcome
-                self._lanes.put(delivery.stream, delivery)
+                continue
+            if outcome is not _UNTRIED and delivery.stream not in failed:
+                delivery.failure = outcome
+            # What follows in its stream was not tried either.
+            failed.add(delivery.stream)
+            self._lanes.put(delivery.stream, delivery)
         for origin, tags in done.items():
             await origin.acknowledge(tags)
 

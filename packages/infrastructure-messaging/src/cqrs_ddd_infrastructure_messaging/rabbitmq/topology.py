@@ -149,7 +149,7 @@ class RabbitMQTopology:
         dead = self.dead_queue(consumer)
         found: list[Declaration] = [
             *self.shared(),
-            Queue(dead, _QUORUM),
+            Queue(dead, _LOOKED_THROUGH),
             Binding(dead, self.dead, consumer),
         ]
         for delay in delays:
@@ -174,7 +174,7 @@ class RabbitMQTopology:
     def _kept_unroutable(self) -> Iterator[Declaration]:
         if self.settings.unroutable == "keep":
             yield Exchange(self.unroutable, "fanout")
-            yield Queue(self.unroutable, _QUORUM)
+            yield Queue(self.unroutable, _LOOKED_THROUGH)
             yield Binding(self.unroutable, self.unroutable)
 
     def _retry(self, consumer: str, delay: float) -> Iterator[Declaration]:
@@ -209,6 +209,9 @@ class RabbitMQTopology:
 
 
 _QUORUM: Mapping[str, str | int] = {"x-queue-type": "quorum"}
+# Looking at messages counts as delivering them, and RabbitMQ 4 drops after 20 times; before, a
+# negative number does not mean without limit.
+_LOOKED_THROUGH: Mapping[str, str | int] = {**_QUORUM, "x-delivery-limit": 1_000_000_000}
 # At least once needs reject-publish: https://www.rabbitmq.com/docs/quorum-queues
 _AT_LEAST_ONCE: Mapping[str, str | int] = {
     "x-dead-letter-strategy": "at-least-once",
