@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection, RabbitMQLink
+from cqrs_ddd_infrastructure_messaging.rabbitmq.health import (
+    ConsumerLiveness,
+    RabbitMQHealth,
+    RabbitMQStatus,
+)
+from cqrs_ddd_infrastructure_messaging.rabbitmq.publisher import RabbitMQPublisher
 from cqrs_ddd_infrastructure_messaging.rabbitmq.settings import RabbitMQSettings
 from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology
 
-__all__ = ["RabbitMQConnection", "RabbitMQLink", "RabbitMQSettings", "RabbitMQTopology"]
+__all__ = [
+    "ConsumerLiveness",
+    "RabbitMQConnection",
+    "RabbitMQHealth",
+    "RabbitMQLink",
+    "RabbitMQPublisher",
+    "RabbitMQSettings",
+    "RabbitMQStatus",
+    "RabbitMQTopology",
+]

@@ -169,6 +169,22 @@ class RabbitMQLink:
         """Why it could not be opened the last time, ``None`` if it could."""
         return self._error
 
+    async def queue_length(self, name: str) -> int:
+        """Return how many messages wait in a queue; asks the broker, connecting where needed.
+
+        Raises:
+            BrokerUnavailableError: It does not answer.
+            TopologyMismatchError: There is no such queue.
+        """
+        channel = await self.channel()
+        async with self._answering(f"looking at queue {name!r}"):
+            try:
+                queue = await channel.declare_queue(name, passive=True)
+            except MISMATCHES as error:
+                raise TopologyMismatchError(f"queue {name!r}", str(error)) from error
+        await self.close_channel(channel)
+        return queue.declaration_result.message_count or 0
+
     def require(self, declarations: Sequence[Declaration], *, may_declare: bool = True) -> None:
         """Have these declared before the next channel, and after each loss of the connection.
 
@@ -233,6 +249,12 @@ class RabbitMQLink:
         except TimeoutError:
             return True
         return False
+
+    async def close_channel(self, channel: AbstractChannel) -> None:
+        """Close a channel, if the broker still knows it."""
+        if not channel.is_closed and self.is_open:
+            async with self._answering("closing a channel"):
+                await channel.close()
 
     def drop(self, reason: Exception) -> None:
         """End the connection at once; for who did not get an answer through it."""
@@ -309,8 +331,7 @@ class RabbitMQLink:
                 except MISMATCHES as error:
                     raise TopologyMismatchError(title, str(error)) from error
             self._declared += 1
-        async with self._answering("closing a channel"):
-            await opened.close()
+        await self.close_channel(opened)
 
     @asynccontextmanager
     async def _answering(self, doing: str) -> AsyncIterator[None]:

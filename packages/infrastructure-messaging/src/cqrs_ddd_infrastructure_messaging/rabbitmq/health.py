@@ -1,0 +1,111 @@
+"""Whether messages can go out and come in at this moment."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from cqrs_ddd_core.primitives.exceptions import BrokerUnavailableError
+from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection
+    from cqrs_ddd_infrastructure_messaging.rabbitmq.publisher import RabbitMQPublisher
+    from cqrs_ddd_infrastructure_messaging.rabbitmq.settings import RabbitMQSettings
+
+__all__ = ["ConsumerLiveness", "RabbitMQHealth", "RabbitMQStatus"]
+
+
+class ConsumerLiveness(Protocol):
+    """What a consumer tells about itself."""
+
+    @abstractmethod
+    def alive(self) -> Mapping[str, bool]:
+        """Return for each consumer name whether the broker delivers to it at this moment."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RabbitMQStatus:
+    """How it is.
+
+    Attributes:
+        problems: Why messages cannot go out or come in; none when all is well.
+        warnings: What an operator should look at meanwhile.
+        last_confirmed: When the broker confirmed a message of the publisher the last time,
+            aware UTC.
+        unroutable: How many messages wait that no queue wanted; ``None`` if that is not known.
+        consumers: Consumer names, and whether the broker delivers to them.
+    """
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    last_confirmed: datetime | None = None
+    unroutable: int | None = None
+    consumers: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing stands in the way of any message."""
+        return not self.problems
+
+
+class RabbitMQHealth:
+    """Asks the broker, and does not believe that a connection is well because it once was.
+
+    Args:
+        connection: It is asked through the publishing connection, which is opened if it has to be.
+        publisher: Whose last confirmation is told.
+        consumers: Those that run in this process.
+        settings: Names of what is looked at.
+    """
+
+    def __init__(
+        self,
+        connection: RabbitMQConnection,
+        *,
+        publisher: RabbitMQPublisher | None = None,
+        consumers: Sequence[ConsumerLiveness] = (),
+        settings: RabbitMQSettings | None = None,
+    ) -> None:
+        self._link = connection.publishing
+        self._publisher = publisher
+        self._consumers = consumers
+        self._topology = RabbitMQTopology(settings)
+
+    async def check(self) -> RabbitMQStatus:
+        """Return how it is now; takes no longer than the connection's timeouts."""
+        problems, warnings = [], []
+        unroutable: int | None = None
+        if await self._link.is_blocked():
+            problems.append(f"{self._link}: blocked, the broker is low on memory or disk")
+        else:
+            try:
+                unroutable = await self._count_unroutable()
+            except BrokerUnavailableError as error:
+                problems.append(str(error))
+        if unroutable:
+            warnings.append(
+                f"{unroutable} messages in {self._topology.unroutable!r} found no queue"
+            )
+        consumers = {name: up for one in self._consumers for name, up in one.alive().items()}
+        problems += [
+            f"consumer {name!r} receives nothing" for name, up in consumers.items() if not up
+        ]
+        return RabbitMQStatus(
+            tuple(problems),
+            tuple(warnings),
+            self._publisher.last_confirmed if self._publisher else None,
+            unroutable,
+            consumers,
+        )
+
+    async def _count_unroutable(self) -> int | None:
+        if self._topology.settings.unroutable == "keep":
+            return await self._link.queue_length(self._topology.unroutable)
+        await self._link.close_channel(await self._link.channel())
+        return None
