@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from cqrs_ddd_infrastructure_messaging.asyncapi import (
+    ConsumerDescription,
+    TopologyDescription,
+    asyncapi_document,
+    asyncapi_json,
+)
+from cqrs_ddd_infrastructure_messaging.buffering import BufferedPublisher, BufferStatistics
 from cqrs_ddd_infrastructure_messaging.envelope import MessageEnvelope, to_envelope
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError, TopicError
+from cqrs_ddd_infrastructure_messaging.publishing import (
+    InstrumentedPublisher,
+    KindPublisher,
+    PublisherMetrics,
+)
 from cqrs_ddd_infrastructure_messaging.routing import (
     TopicRouter,
     check_pattern,
@@ -18,13 +30,22 @@ from cqrs_ddd_infrastructure_messaging.serialization import (
 )
 
 __all__ = [
+    "BufferStatistics",
+    "BufferedPublisher",
+    "ConsumerDescription",
     "EncodedMessage",
     "EnvelopeSerializer",
+    "InstrumentedPublisher",
+    "KindPublisher",
     "MalformedMessageError",
     "MessageEnvelope",
     "MessageLimits",
+    "PublisherMetrics",
     "TopicError",
     "TopicRouter",
+    "TopologyDescription",
+    "asyncapi_document",
+    "asyncapi_json",
     "check_pattern",
     "check_topic",
     "route_to",

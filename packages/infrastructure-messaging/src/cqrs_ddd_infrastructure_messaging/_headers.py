@@ -17,7 +17,7 @@ from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["from_headers", "id_in", "to_headers"]
+__all__ = ["from_headers", "header_text", "id_in", "to_headers"]
 
 _SPEC_VERSION = "1.0"
 _JSON = "application/json"
@@ -108,6 +108,11 @@ def id_in(headers: Mapping[str, str]) -> UUID:
         raise MalformedMessageError("its ce-id is no UUID") from None
 
 
+def header_text(text: str) -> str:
+    """Return text as the value of a header."""
+    return quote(text, safe=_SAFE)
+
+
 def _attributes(envelope: MessageEnvelope, free: dict[str, Any]) -> dict[str, str]:
     """Return the attributes as text, and take out of the free headers those that are among them."""
     message = envelope.message
@@ -140,7 +145,7 @@ def _quoted(attributes: dict[str, str]) -> dict[str, str]:
     if _is_plain("".join(attributes.values())):
         return attributes
     try:
-        return {name: quote(value, safe=_SAFE) for name, value in attributes.items()}
+        return {name: header_text(value) for name, value in attributes.items()}
     except UnicodeEncodeError:
         raise MalformedMessageError("an attribute is no valid Unicode") from None
 
