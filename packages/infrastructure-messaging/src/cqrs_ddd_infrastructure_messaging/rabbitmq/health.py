@@ -10,7 +10,7 @@ from cqrs_ddd_core.primitives.exceptions import BrokerUnavailableError
 from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection
@@ -23,9 +23,10 @@ __all__ = ["ConsumerLiveness", "RabbitMQHealth", "RabbitMQStatus"]
 class ConsumerLiveness(Protocol):
     """What a consumer tells about itself."""
 
+    @property
     @abstractmethod
-    def alive(self) -> Mapping[str, bool]:
-        """Return for each consumer name whether the broker delivers to it at this moment."""
+    def is_consuming(self) -> bool:
+        """Whether the broker delivers to it at this moment."""
         ...
 
 
@@ -39,7 +40,7 @@ class RabbitMQStatus:
         last_confirmed: When the broker confirmed a message of the publisher the last time,
             aware UTC.
         unroutable: How many messages wait that no queue wanted; ``None`` if that is not known.
-        consumers: Consumer names, and whether the broker delivers to them.
+        consumers: Whether the broker delivers to each.
     """
 
     problems: tuple[str, ...] = ()
@@ -60,7 +61,7 @@ class RabbitMQHealth:
     Args:
         connection: It is asked through the publishing connection, which is opened if it has to be.
         publisher: Whose last confirmation is told.
-        consumers: Those that run in this process.
+        consumers: Those that are to run in this process, under any names.
         settings: Names of what is looked at.
     """
 
@@ -69,12 +70,12 @@ class RabbitMQHealth:
         connection: RabbitMQConnection,
         *,
         publisher: RabbitMQPublisher | None = None,
-        consumers: Sequence[ConsumerLiveness] = (),
+        consumers: Mapping[str, ConsumerLiveness] | None = None,
         settings: RabbitMQSettings | None = None,
     ) -> None:
         self._link = connection.publishing
         self._publisher = publisher
-        self._consumers = consumers
+        self._consumers = dict(consumers or {})
         self._topology = RabbitMQTopology(settings)
 
     async def check(self) -> RabbitMQStatus:
@@ -92,7 +93,7 @@ class RabbitMQHealth:
             warnings.append(
                 f"{unroutable} messages in {self._topology.unroutable!r} found no queue"
             )
-        consumers = {name: up for one in self._consumers for name, up in one.alive().items()}
+        consumers = {name: one.is_consuming for name, one in self._consumers.items()}
         problems += [
             f"consumer {name!r} receives nothing" for name, up in consumers.items() if not up
         ]
