@@ -17,9 +17,11 @@ from cqrs_ddd_persistence_sqlalchemy.snapshot_store import SQLAlchemySnapshotSto
 from cqrs_ddd_persistence_sqlalchemy.subject_keys import SQLAlchemySubjectKeyStore
 from cqrs_ddd_persistence_sqlalchemy.undo_history import SQLAlchemyUndoHistory
 from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
+from cqrs_ddd_persistence_sqlalchemy.wake_up import PostgresWakeUp
 
 __all__ = [
     "PostgresLock",
+    "PostgresWakeUp",
     "SQLAlchemyEventArchive",
     "SQLAlchemyEventStore",
     "SQLAlchemyInbox",

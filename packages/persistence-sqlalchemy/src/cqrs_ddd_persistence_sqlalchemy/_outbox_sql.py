@@ -10,18 +10,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "BACKLOG",
     "COUNT_PARTITIONS",
     "COUNT_PENDING",
     "DISCARD_PARKED",
-    "LEASE",
+    "EDIT_PARKED",
+    "FORGET_OWNERS",
+    "FREE",
+    "GO_AWAY",
+    "LIST_OWNERS",
     "LIST_PARKED",
+    "LOCK_PARTITIONS",
     "MARK_FAILED",
     "MARK_PUBLISHED",
     "PURGE_PUBLISHED",
     "RELEASE",
+    "RENEW",
     "REPLAY_PARKED",
+    "RETURN_CLAIMED",
     "SAVE_EACH",
     "SAVE_MANY",
+    "SHOW_UP",
+    "TAKE",
     "claim",
 ]
 
@@ -55,25 +65,47 @@ ON CONFLICT (tenant_id, message_id) DO NOTHING
 
 COUNT_PARTITIONS: Final = "SELECT count(*) FROM cqrs_outbox_partitions"
 
-# All rows are locked in one order, so that two owners neither deadlock nor take the same one.
-LEASE: Final = """
-WITH every AS MATERIALIZED (
-    SELECT number, owner, lease_until FROM cqrs_outbox_partitions ORDER BY number {for_update}
-), candidates AS (
-    SELECT number AS candidate, lease_until IS NOT NULL AND lease_until > {now} AS is_own
-    FROM every
-    WHERE owner IS NULL OR owner = $1 OR lease_until IS NULL OR lease_until <= {now}
-    ORDER BY is_own DESC, number
-    LIMIT $3
-)
+# All rows are locked in one order, so that two owners neither deadlock nor take the same one, and
+# whoever comes second sees what the first has taken.
+LOCK_PARTITIONS: Final = """
+SELECT number, owner, lease_until IS NOT NULL AND lease_until > {now}
+FROM cqrs_outbox_partitions ORDER BY number {for_update}
+"""
+
+FORGET_OWNERS: Final = "DELETE FROM cqrs_outbox_owners WHERE here_until <= {now}"
+
+SHOW_UP: Final = """
+INSERT INTO cqrs_outbox_owners (owner, wants, here_until) VALUES ($1, $2, {later $3})
+ON CONFLICT (owner) DO UPDATE SET wants = excluded.wants, here_until = excluded.here_until
+"""
+
+LIST_OWNERS: Final = "SELECT owner, wants FROM cqrs_outbox_owners"
+
+GO_AWAY: Final = "DELETE FROM cqrs_outbox_owners WHERE owner = $1"
+
+# A lease that ended gets a new epoch even if nobody else had it meanwhile.
+TAKE: Final = """
 UPDATE cqrs_outbox_partitions
-SET owner = $1, lease_until = {later $2}, epoch = epoch + CASE WHEN is_own THEN 0 ELSE 1 END
-FROM candidates
-WHERE number = candidate
+SET owner = $1, lease_until = {later $2},
+    epoch = epoch + CASE WHEN owner = $1 AND lease_until > {now} THEN 0 ELSE 1 END
+WHERE number {in $3}
+RETURNING number, epoch
+"""
+
+RENEW: Final = """
+UPDATE cqrs_outbox_partitions SET lease_until = {later $2}
+WHERE owner IS NOT NULL AND EXISTS (
+    SELECT 1 FROM {leases $1}
+    WHERE l.number = cqrs_outbox_partitions.number AND l.epoch = cqrs_outbox_partitions.epoch)
 RETURNING number, epoch
 """
 
 # The row stays, for its epoch must only ever grow.
+FREE: Final = """
+UPDATE cqrs_outbox_partitions SET owner = NULL, lease_until = NULL
+WHERE owner = $1 AND number {in $2}
+"""
+
 RELEASE: Final = """
 UPDATE cqrs_outbox_partitions SET owner = NULL, lease_until = NULL WHERE owner = $1
 """
@@ -91,7 +123,7 @@ _OWNED: Final = """
 # not look rare, and a limit it does not know makes reading in order cheaper than sorting.
 _DUE: Final = """
         o.status <> 'published' AND o.status <> 'parked'
-        AND COALESCE(o.available_at <= {now}, true)
+        AND COALESCE(o.available_at <= {now}, true) AND o.sequence > $3
         AND NOT EXISTS (
             SELECT 1 FROM cqrs_outbox b
             WHERE b.stream = o.stream AND b.tenant_id = o.tenant_id AND b.sequence < o.sequence
@@ -127,6 +159,14 @@ _DUE_IN_ONE_PARTITION: Final = f"""
     )
 """  # noqa: S608 - made of constants
 
+RETURN_CLAIMED: Final = f"""
+WITH owned AS MATERIALIZED ({_OWNED})
+UPDATE cqrs_outbox SET attempts = attempts - 1
+WHERE sequence {{in $2}} AND status = 'pending' AND attempts > 0
+  AND partition IN (SELECT number FROM owned)
+RETURNING sequence
+"""  # noqa: S608 - made of constants
+
 # RETURNING, because sqlite3 does not count the rows of a statement that begins with WITH.
 MARK_PUBLISHED: Final = f"""
 WITH owned AS MATERIALIZED ({_OWNED})
@@ -148,6 +188,7 @@ RETURNING sequence
 LIST_PARKED: Final = f"""
 SELECT {_COLUMNS} FROM cqrs_outbox
 WHERE status = 'parked' AND status <> 'published' AND available_at IS NOT NULL
+  AND sequence > $2
 ORDER BY sequence LIMIT $1
 """  # noqa: S608 - made of constants
 
@@ -156,12 +197,25 @@ UPDATE cqrs_outbox SET status = 'pending', attempts = 0, available_at = NULL
 WHERE sequence {in $1} AND status = 'parked'
 """
 
+EDIT_PARKED: Final = """
+UPDATE cqrs_outbox SET payload = $2 WHERE sequence = $1 AND status = 'parked'
+"""
+
 DISCARD_PARKED: Final = """
 DELETE FROM cqrs_outbox WHERE sequence {in $1} AND status = 'parked'
 """
 
 COUNT_PENDING: Final = """
 SELECT count(*) FROM cqrs_outbox WHERE status = 'pending' AND status <> 'published'
+"""
+
+BACKLOG: Final = """
+WITH waiting AS (
+    SELECT count(*) FILTER (WHERE status = 'pending') AS pending,
+           count(*) FILTER (WHERE status = 'parked') AS parked,
+           min(sequence) FILTER (WHERE status = 'pending') AS oldest
+    FROM cqrs_outbox WHERE status <> 'published')
+SELECT pending, parked, occurred_at FROM waiting LEFT JOIN cqrs_outbox ON sequence = oldest
 """
 
 # Along the primary key: the oldest rows stand first, and no index has to be kept for this.

@@ -48,6 +48,7 @@ __all__ = [
     "locks",
     "metadata",
     "outbox",
+    "outbox_owners",
     "outbox_partitions",
     "snapshots",
     "subject_keys",
@@ -186,6 +187,16 @@ outbox_partitions = Table(
     Column("epoch", BigInteger, nullable=False, server_default="0"),
     Column("lease_until", UTCDateTime),
     PrimaryKeyConstraint("number", name="pk_cqrs_outbox_partitions"),
+)
+
+#: Who shares the partitions, whether it has any or not.
+outbox_owners = Table(
+    "cqrs_outbox_owners",
+    metadata,
+    Column("owner", Text, nullable=False),
+    Column("wants", Integer, nullable=False),
+    Column("here_until", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("owner", name="pk_cqrs_outbox_owners"),
 )
 
 inbox = Table(

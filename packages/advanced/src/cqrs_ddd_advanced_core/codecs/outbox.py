@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from cqrs_ddd_advanced_core.codecs.payload_codecs import PayloadCodecs
     from cqrs_ddd_advanced_core.codecs.personal_data_codec import PersonalDataCodec
-    from cqrs_ddd_core.ports.outbox import OutboxMessage, OutboxPartition, PendingMessage
+    from cqrs_ddd_core.ports.outbox import (
+        OutboxBacklog,
+        OutboxMessage,
+        OutboxPartition,
+        PendingMessage,
+    )
 
 __all__ = ["EncodedOutboxStorage"]
 
@@ -82,13 +87,18 @@ class EncodedOutboxStorage(IOutboxStorage):
     ) -> list[OutboxPartition]:
         return await self._storage.lease_partitions(owner, seconds=seconds, limit=limit)
 
+    async def renew_partitions(
+        self, leases: Collection[OutboxPartition], *, seconds: float
+    ) -> list[OutboxPartition]:
+        return await self._storage.renew_partitions(leases, seconds=seconds)
+
     async def release_partitions(self, owner: str) -> None:
         await self._storage.release_partitions(owner)
 
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100
+        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
     ) -> list[PendingMessage]:
-        claimed = await self._storage.claim_pending(leases, limit=limit)
+        claimed = await self._storage.claim_pending(leases, limit=limit, after=after)
         readable: list[PendingMessage] = []
         held: set[tuple[str, str]] = set()
         for item, payload in zip(claimed, await self._decode(claimed), strict=True):
@@ -110,6 +120,11 @@ class EncodedOutboxStorage(IOutboxStorage):
             leases, item.sequence, error=f"{type(error).__name__}: {error}", retry_in=retry_in
         )
 
+    async def return_claimed(
+        self, leases: Collection[OutboxPartition], sequences: Collection[int]
+    ) -> int:
+        return await self._storage.return_claimed(leases, sequences)
+
     async def mark_published(
         self, leases: Collection[OutboxPartition], sequences: Collection[int]
     ) -> int:
@@ -125,13 +140,21 @@ class EncodedOutboxStorage(IOutboxStorage):
     ) -> bool:
         return await self._storage.mark_failed(leases, sequence, error=error, retry_in=retry_in)
 
-    async def list_parked(self, *, limit: int = 100) -> list[PendingMessage]:
+    async def list_parked(self, *, limit: int = 100, after: int = 0) -> list[PendingMessage]:
         """Return parked messages; what cannot be decoded is shown as it is stored."""
-        parked = await self._storage.list_parked(limit=limit)
+        parked = await self._storage.list_parked(limit=limit, after=after)
         return [
             item if isinstance(payload, PayloadCodecError) else _with_payload(item, payload)
             for item, payload in zip(parked, await self._decode(parked), strict=True)
         ]
+
+    async def edit_parked(self, sequence: int, payload: bytes) -> bool:
+        found = await self._storage.list_parked(limit=1, after=sequence - 1)
+        if not found or found[0].sequence != sequence:
+            return False
+        place = PayloadPlace.in_outbox(found[0].message)
+        [encoded] = await self._boundary.encode([payload], [place])
+        return await self._storage.edit_parked(sequence, encoded)
 
     async def replay_parked(self, sequences: Collection[int]) -> int:
         return await self._storage.replay_parked(sequences)
@@ -141,6 +164,9 @@ class EncodedOutboxStorage(IOutboxStorage):
 
     async def count_pending(self) -> int:
         return await self._storage.count_pending()
+
+    async def backlog(self) -> OutboxBacklog:
+        return await self._storage.backlog()
 
     async def purge_published(self, before: datetime, *, limit: int = 10_000) -> int:
         return await self._storage.purge_published(before, limit=limit)

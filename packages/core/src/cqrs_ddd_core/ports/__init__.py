@@ -26,11 +26,13 @@ from cqrs_ddd_core.ports.middleware import IMiddleware, MiddlewareScope, NextHan
 from cqrs_ddd_core.ports.outbox import (
     IOutboxStorage,
     MessageKind,
+    OutboxBacklog,
     OutboxMessage,
     OutboxPartition,
     OutboxStatus,
     PendingMessage,
     partition_of,
+    partition_quota,
 )
 from cqrs_ddd_core.ports.payload_condition import PayloadCondition
 from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
@@ -48,10 +50,12 @@ from cqrs_ddd_core.ports.unit_of_work_scope import (
     track_loaded,
 )
 from cqrs_ddd_core.ports.validation import IValidator, ValidationResult
+from cqrs_ddd_core.ports.wake_up import OUTBOX_TOPIC, IWakeUp, announce_after_commit
 
 __all__ = [
     "ANY",
     "NO_STREAM",
+    "OUTBOX_TOPIC",
     "STREAM_EXISTS",
     "ActiveLock",
     "AppendResult",
@@ -73,6 +77,7 @@ __all__ = [
     "IRepository",
     "IRetryPolicy",
     "IValidator",
+    "IWakeUp",
     "InboxEntry",
     "LockMode",
     "MessageHandler",
@@ -80,6 +85,7 @@ __all__ = [
     "MiddlewareScope",
     "NewEvent",
     "NextHandler",
+    "OutboxBacklog",
     "OutboxMessage",
     "OutboxPartition",
     "OutboxStatus",
@@ -95,10 +101,12 @@ __all__ = [
     "UnitOfWorkScope",
     "UnitOfWorkState",
     "ValidationResult",
+    "announce_after_commit",
     "current_scope",
     "get_current_uow",
     "hand_over_events",
     "partition_of",
+    "partition_quota",
     "require_recording",
     "track_loaded",
 ]

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 __all__ = [
     "IOutboxStorage",
     "MessageKind",
+    "OutboxBacklog",
     "OutboxMessage",
     "OutboxPartition",
     "OutboxStatus",
     "PendingMessage",
     "partition_of",
+    "partition_quota",
 ]
 
 
@@ -92,9 +94,48 @@ class OutboxPartition(NamedTuple):
     epoch: int
 
 
+class OutboxBacklog(NamedTuple):
+    """How much waits in an outbox.
+
+    Attributes:
+        pending: Messages neither published nor parked.
+        parked: Messages given up, until an operator decides.
+        oldest: When the first pending one occurred, aware UTC; ``None`` if none is pending.
+    """
+
+    pending: int
+    parked: int
+    oldest: datetime | None
+
+
 def partition_of(stream: str, partitions: int) -> int:
     """Return the partition of a stream: stable over processes and versions."""
     return int.from_bytes(blake2b(stream.encode(), digest_size=4).digest(), "big") % partitions
+
+
+def partition_quota(
+    owner: str, *, held: Mapping[str, int], wants: Mapping[str, int], partitions: int
+) -> int:
+    """Return how many partitions an owner may have: as many as it wants, or its fair share.
+
+    Its fair share while another owner has less than its own; so nothing lies idle because of an
+    owner that wants little.
+
+    Args:
+        owner: One of those in ``wants``.
+        held: How many partitions each owner has now.
+        wants: How many each owner that is there would take.
+        partitions: How many there are.
+    """
+    owners = sorted(held.keys() | wants.keys())
+    each, rest = divmod(partitions, len(owners))
+    fair = {name: each + (rank < rest) for rank, name in enumerate(owners)}
+    someone_waits = any(
+        held.get(other, 0) < min(wanted, fair[other])
+        for other, wanted in wants.items()
+        if other != owner
+    )
+    return min(wants[owner], fair[owner]) if someone_waits else wants[owner]
 
 
 class IOutboxStorage(Protocol):
@@ -129,8 +170,17 @@ class IOutboxStorage(Protocol):
         """Own up to ``limit`` partitions for so many seconds, measured by the storage's clock.
 
         Renews those the owner has and takes free ones and those whose lease has ended, raising
-        their epoch.
+        their epoch. All owners that called within their seconds share fairly: one that has more
+        than its share gives partitions up as long as another has less. So call it only while
+        nothing claimed is on its way to the broker.
         """
+        ...
+
+    @abstractmethod
+    async def renew_partitions(
+        self, leases: Collection[OutboxPartition], *, seconds: float
+    ) -> list[OutboxPartition]:
+        """Prolong leases and take or give up none; return those whose epoch is still current."""
         ...
 
     @abstractmethod
@@ -140,12 +190,25 @@ class IOutboxStorage(Protocol):
 
     @abstractmethod
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100
+        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
     ) -> list[PendingMessage]:
         """Return due messages of leased partitions in order and count an attempt for each.
 
         Leases whose epoch is no longer current yield nothing.
+
+        Args:
+            leases: Of whose partitions.
+            limit: How many at most.
+            after: Only those of a higher sequence; for who has claimed the others and does not
+                know their outcome yet.
         """
+        ...
+
+    @abstractmethod
+    async def return_claimed(
+        self, leases: Collection[OutboxPartition], sequences: Collection[int]
+    ) -> int:
+        """Take back the attempt of claimed messages that were not tried; return how many."""
         ...
 
     @abstractmethod
@@ -172,8 +235,13 @@ class IOutboxStorage(Protocol):
         ...
 
     @abstractmethod
-    async def list_parked(self, *, limit: int = 100) -> list[PendingMessage]:
-        """Return parked messages with their errors, oldest first."""
+    async def list_parked(self, *, limit: int = 100, after: int = 0) -> list[PendingMessage]:
+        """Return parked messages of a higher sequence with their errors, oldest first."""
+        ...
+
+    @abstractmethod
+    async def edit_parked(self, sequence: int, payload: bytes) -> bool:
+        """Replace the payload of a parked message; return whether it was parked."""
         ...
 
     @abstractmethod
@@ -189,6 +257,11 @@ class IOutboxStorage(Protocol):
     @abstractmethod
     async def count_pending(self) -> int:
         """Return how many messages are neither published nor parked."""
+        ...
+
+    @abstractmethod
+    async def backlog(self) -> OutboxBacklog:
+        """Return how much waits, and since when."""
         ...
 
     @abstractmethod

@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
             "repository",
             "specification",
             "unit_of_work",
+            "wake_up",
         )
     )
 )
@@ -39,6 +40,7 @@ from cqrs_ddd_core.testing.publisher import PublisherConformance, PublisherSubje
 from cqrs_ddd_core.testing.repository import RepositoryConformance, RepositorySubject
 from cqrs_ddd_core.testing.specification import SpecificationConformance, SpecificationSubject
 from cqrs_ddd_core.testing.unit_of_work import UnitOfWorkConformance, UnitOfWorkSubject
+from cqrs_ddd_core.testing.wake_up import WakeUpConformance, WakeUpSubject
 
 __all__ = [
     "CacheConformance",
@@ -61,4 +63,6 @@ __all__ = [
     "SpecificationSubject",
     "UnitOfWorkConformance",
     "UnitOfWorkSubject",
+    "WakeUpConformance",
+    "WakeUpSubject",
 ]

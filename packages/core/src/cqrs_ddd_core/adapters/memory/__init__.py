@@ -13,6 +13,7 @@ from cqrs_ddd_core.adapters.memory.outbox import InMemoryOutboxStorage
 from cqrs_ddd_core.adapters.memory.publisher import InMemoryMessagePublisher
 from cqrs_ddd_core.adapters.memory.repository import InMemoryRepository
 from cqrs_ddd_core.adapters.memory.unit_of_work import InMemoryUnitOfWork
+from cqrs_ddd_core.adapters.memory.wake_up import InMemoryWakeUp
 
 __all__ = [
     "InMemoryCache",
@@ -26,4 +27,5 @@ __all__ = [
     "InMemoryOutboxStorage",
     "InMemoryRepository",
     "InMemoryUnitOfWork",
+    "InMemoryWakeUp",
 ]

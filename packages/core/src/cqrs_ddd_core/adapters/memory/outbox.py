@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count, islice
@@ -12,12 +13,15 @@ from cqrs_ddd_core.adapters.memory.database import InMemoryDatabase, Table
 from cqrs_ddd_core.adapters.memory.unit_of_work import current_transaction, write_transaction
 from cqrs_ddd_core.ports.outbox import (
     IOutboxStorage,
+    OutboxBacklog,
     OutboxMessage,
     OutboxPartition,
     OutboxStatus,
     PendingMessage,
     partition_of,
+    partition_quota,
 )
+from cqrs_ddd_core.ports.wake_up import OUTBOX_TOPIC, IWakeUp, announce_after_commit
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 
 if TYPE_CHECKING:
@@ -63,6 +67,14 @@ class _Lease:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Presence:
+    """An owner that is there, whether it has partitions or not."""
+
+    wants: int
+    until: datetime
+
+
 class InMemoryOutboxStorage(IOutboxStorage):
     """Keeps messages until they are published, and every promise of the port.
 
@@ -70,6 +82,7 @@ class InMemoryOutboxStorage(IOutboxStorage):
         database: Shared with the adapters whose transactions the messages belong to.
         partitions: How many relays can share the work at most.
         clock: Measures leases and waiting times.
+        wake_up: Told after the commit that there is something to publish.
     """
 
     def __init__(
@@ -78,10 +91,12 @@ class InMemoryOutboxStorage(IOutboxStorage):
         *,
         partitions: int = 16,
         clock: IClock | None = None,
+        wake_up: IWakeUp | None = None,
     ) -> None:
         self._database = database or InMemoryDatabase()
         self._partitions = partitions
         self._clock = clock or SystemClock()
+        self._wake_up = wake_up
         self._next_sequence = count(1).__next__
         self._ids: Table[_MessageKey, int] = Table()
         # Pending and parked rows stand apart from published ones: looking for work costs no more
@@ -89,6 +104,7 @@ class InMemoryOutboxStorage(IOutboxStorage):
         self._open: Table[int, _Row] = Table()
         self._published: Table[int, tuple[_Row, datetime]] = Table()
         self._leases: Table[int, _Lease] = Table()
+        self._owners: Table[str, _Presence] = Table()
 
     @property
     def partitions(self) -> int:
@@ -100,6 +116,11 @@ class InMemoryOutboxStorage(IOutboxStorage):
         async with write_transaction(self._database) as transaction:
             for message in messages:
                 self._save(message, transaction)
+        self._announce()
+
+    def _announce(self) -> None:
+        if self._wake_up is not None:
+            announce_after_commit(self._wake_up, OUTBOX_TOPIC)
 
     def _save(self, message: OutboxMessage, transaction: Transaction) -> None:
         # The headers may be changed by whoever made them.
@@ -115,42 +136,72 @@ class InMemoryOutboxStorage(IOutboxStorage):
     ) -> list[OutboxPartition]:
         now = self._clock.now()
         until = now + timedelta(seconds=seconds)
-        limit = self._partitions if limit is None else limit
+        wants = self._partitions if limit is None else limit
         async with write_transaction(self._database) as transaction:
+            self._owners.put(owner, _Presence(wants, until), transaction)
+            quota = self._quota(owner, now, transaction)
             leases = dict(self._leases.items(transaction))
             own = [n for n, lease in leases.items() if lease.owner == owner and lease.until > now]
             free = [n for n in range(self._partitions) if _is_free(leases.get(n), now)]
-            taken = [OutboxPartition(n, leases[n].epoch) for n in own[:limit]]
+            taken = [OutboxPartition(n, leases[n].epoch) for n in own[:quota]]
             taken += [
                 OutboxPartition(n, leases[n].epoch + 1 if n in leases else 1)
-                for n in free[: limit - len(taken)]
+                for n in free[: quota - len(taken)]
             ]
             for number, epoch in taken:
                 self._leases.put(number, _Lease(owner, epoch, until), transaction)
+            for number in own[quota:]:
+                self._free(number, leases[number], transaction)
             return taken
 
-    async def release_partitions(self, owner: str) -> None:
-        now = self._clock.now()
+    def _quota(self, owner: str, now: datetime, transaction: Transaction) -> int:
+        owners = self._owners.items(transaction)
+        leases = self._leases.items(transaction)
+        return partition_quota(
+            owner,
+            held=Counter(lease.owner for _, lease in leases if lease.until > now),
+            wants={name: one.wants for name, one in owners if one.until > now},
+            partitions=self._partitions,
+        )
+
+    async def renew_partitions(
+        self, leases: Collection[OutboxPartition], *, seconds: float
+    ) -> list[OutboxPartition]:
+        until = self._clock.now() + timedelta(seconds=seconds)
         async with write_transaction(self._database) as transaction:
+            owned = self._owned(leases, transaction)
+            for number in owned:
+                lease = self._leases.get(number, transaction)
+                if lease is not None:
+                    self._leases.put(number, replace(lease, until=until), transaction)
+            return [lease for lease in leases if lease.number in owned]
+
+    async def release_partitions(self, owner: str) -> None:
+        async with write_transaction(self._database) as transaction:
+            self._owners.delete(owner, transaction)
             for number, lease in list(self._leases.items(transaction)):
                 if lease.owner == owner:
-                    # The row stays, for its epoch must only ever grow.
-                    self._leases.put(number, replace(lease, owner="", until=now), transaction)
+                    self._free(number, lease, transaction)
+
+    def _free(self, number: int, lease: _Lease, transaction: Transaction) -> None:
+        # The row stays, for its epoch must only ever grow.
+        freed = replace(lease, owner="", until=self._clock.now())
+        self._leases.put(number, freed, transaction)
 
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100
+        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
     ) -> list[PendingMessage]:
         async with write_transaction(self._database) as transaction:
             owned = self._owned(leases, transaction)
             claimed = [
                 replace(row, attempts=row.attempts + 1)
-                for row in islice(self._due(owned, transaction), limit)
+                for row in islice(self._due(owned, after, transaction), limit)
             ]
             for row in claimed:
                 self._open.put(row.sequence, row, transaction)
             return [row.to_pending() for row in claimed]
 
-    def _due(self, partitions: set[int], transaction: Transaction) -> Iterator[_Row]:
+    def _due(self, partitions: set[int], after: int, transaction: Transaction) -> Iterator[_Row]:
         now = self._clock.now()
         held: set[tuple[str, str]] = set()
         for _, row in self._open.items(transaction):
@@ -158,7 +209,8 @@ class InMemoryOutboxStorage(IOutboxStorage):
                 continue
             if row.due_at is not None:
                 held.add(row.stream)
-            if row.status is OutboxStatus.PENDING and (row.due_at is None or row.due_at <= now):
+            is_due = row.due_at is None or row.due_at <= now
+            if is_due and row.status is OutboxStatus.PENDING and row.sequence > after:
                 yield row
 
     def _owned(self, leases: Collection[OutboxPartition], transaction: Transaction) -> set[int]:
@@ -169,6 +221,16 @@ class InMemoryOutboxStorage(IOutboxStorage):
             and lease.owner
             and lease.epoch == epoch
         }
+
+    async def return_claimed(
+        self, leases: Collection[OutboxPartition], sequences: Collection[int]
+    ) -> int:
+        async with write_transaction(self._database) as transaction:
+            rows = self._owned_rows(leases, sequences, transaction)
+            for row in rows:
+                returned = replace(row, attempts=max(row.attempts - 1, 0))
+                self._open.put(row.sequence, returned, transaction)
+            return len(rows)
 
     async def mark_published(
         self, leases: Collection[OutboxPartition], sequences: Collection[int]
@@ -215,10 +277,19 @@ class InMemoryOutboxStorage(IOutboxStorage):
             if row is not None and row.partition in owned and row.status is OutboxStatus.PENDING
         ]
 
-    async def list_parked(self, *, limit: int = 100) -> list[PendingMessage]:
+    async def list_parked(self, *, limit: int = 100, after: int = 0) -> list[PendingMessage]:
         rows = self._open.items(current_transaction(self._database))
-        parked = (row for _, row in rows if row.status is OutboxStatus.PARKED)
+        parked = (
+            row for _, row in rows if row.status is OutboxStatus.PARKED and row.sequence > after
+        )
         return [row.to_pending() for row in islice(parked, limit)]
+
+    async def edit_parked(self, sequence: int, payload: bytes) -> bool:
+        def edit(row: _Row, transaction: Transaction) -> None:
+            message = replace(row.message, payload=payload)
+            self._open.put(sequence, replace(row, message=message), transaction)
+
+        return await self._change_parked([sequence], edit) > 0
 
     async def replay_parked(self, sequences: Collection[int]) -> int:
         def replay(row: _Row, transaction: Transaction) -> None:
@@ -242,11 +313,22 @@ class InMemoryOutboxStorage(IOutboxStorage):
             parked = [row for row in rows if row and row.status is OutboxStatus.PARKED]
             for row in parked:
                 change(row, transaction)
-            return len(parked)
+        self._announce()
+        return len(parked)
 
     async def count_pending(self) -> int:
         rows = self._open.items(current_transaction(self._database))
         return sum(row.status is OutboxStatus.PENDING for _, row in rows)
+
+    async def backlog(self) -> OutboxBacklog:
+        rows = [row for _, row in self._open.items(current_transaction(self._database))]
+        pending = [row for row in rows if row.status is OutboxStatus.PENDING]
+        oldest = min(pending, key=lambda row: row.sequence, default=None)
+        return OutboxBacklog(
+            pending=len(pending),
+            parked=len(rows) - len(pending),
+            oldest=None if oldest is None else oldest.message.occurred_at,
+        )
 
     async def purge_published(self, before: datetime, *, limit: int = 10_000) -> int:
         async with write_transaction(self._database) as transaction:

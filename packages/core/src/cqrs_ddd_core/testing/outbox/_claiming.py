@@ -7,6 +7,7 @@ from datetime import timedelta
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, PendingMessage
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.testing.outbox._suite import (
+    OutboxSubject,
     OutboxSuite,
     by_stream,
     claim_all,
@@ -46,6 +47,52 @@ class ClaimingTests(OutboxSuite):
         leases = await storage.lease_partitions("one", seconds=60)
         attempts = [(await storage.claim_pending(leases))[0].attempts for _ in range(3)]
         assert attempts == [1, 2, 3]
+
+    async def test_a_claim_may_go_on_behind_another(self, storage: IOutboxStorage) -> None:
+        messages = [new_message(f"Order-{number % 2}") for number in range(6)]
+        await storage.save_messages(messages)
+        leases = await storage.lease_partitions("one", seconds=60)
+        first = await storage.claim_pending(leases, limit=4)
+        second = await storage.claim_pending(leases, limit=4, after=first[-1].sequence)
+        assert [item.message for item in [*first, *second]] == messages
+        assert [item.attempts for item in second] == [1, 1]
+
+    async def test_a_claim_behind_another_holds_back_what_failed_before(
+        self, storage: IOutboxStorage
+    ) -> None:
+        messages = [new_message("a"), new_message("a"), new_message("b")]
+        await storage.save_messages(messages)
+        leases = await storage.lease_partitions("one", seconds=60)
+        [first] = await storage.claim_pending(leases, limit=1)
+        await storage.mark_failed(leases, first.sequence, error="refused", retry_in=0)
+        behind = await storage.claim_pending(leases, after=first.sequence)
+        assert ids_of(behind) == [messages[2].message_id]
+
+    async def test_a_returned_message_has_its_attempt_back(self, subject: OutboxSubject) -> None:
+        storage = subject.storage
+        await storage.save_messages([new_message(), new_message("Order-2")])
+        leases = await storage.lease_partitions("one", seconds=60)
+        first, second = await storage.claim_pending(leases)
+        assert await storage.return_claimed(leases, [first.sequence]) == 1
+        assert await storage.return_claimed(leases, []) == 0
+        assert [item.attempts for item in await storage.claim_pending(leases)] == [1, 2]
+        await storage.release_partitions("one")
+        assert await storage.return_claimed(leases, [second.sequence]) == 0
+
+    async def test_the_backlog_says_how_much_waits_and_since_when(
+        self, storage: IOutboxStorage
+    ) -> None:
+        assert await storage.backlog() == (0, 0, None)
+        now = utc_now()
+        messages = [
+            new_message(f"Order-{number}", occurred_at=now + timedelta(seconds=number))
+            for number in range(4)
+        ]
+        leases = await park_first(storage, messages)
+        await storage.mark_published(
+            leases, [(await storage.claim_pending(leases, limit=1))[0].sequence]
+        )
+        assert await storage.backlog() == (2, 1, messages[2].occurred_at)
 
     async def test_a_published_message_is_done(self, storage: IOutboxStorage) -> None:
         """S-8."""

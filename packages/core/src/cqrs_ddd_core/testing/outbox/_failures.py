@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, OutboxMessage, OutboxStatus
@@ -113,6 +114,18 @@ class FailureTests(OutboxSuite):
         assert await storage.list_parked() == []
         assert ids_of(await storage.claim_pending(leases)) == [second.message_id]
 
+    async def test_a_parked_message_is_edited_and_replayed(self, storage: IOutboxStorage) -> None:
+        first, second = new_message("a"), new_message("a")
+        leases = await park_first(storage, [first, second])
+        [parked] = await storage.list_parked()
+        assert await storage.edit_parked(parked.sequence, b'{"total": 7}')
+        [edited] = await storage.list_parked()
+        assert edited.message == replace(first, payload=b'{"total": 7}')
+        await storage.replay_parked([parked.sequence])
+        assert not await storage.edit_parked(parked.sequence, b"{}")
+        claimed = await storage.claim_pending(leases)
+        assert [item.message for item in claimed] == [edited.message, second]
+
     async def test_only_parked_messages_are_replayed_or_discarded(
         self, storage: IOutboxStorage
     ) -> None:
@@ -129,7 +142,10 @@ class FailureTests(OutboxSuite):
         for item in await storage.claim_pending(leases):
             await storage.mark_failed(leases, item.sequence, error="refused", retry_in=None)
         assert ids_of(await storage.list_parked()) == _ids_of(messages)
-        assert ids_of(await storage.list_parked(limit=2)) == _ids_of(messages[:2])
+        first_page = await storage.list_parked(limit=2)
+        assert ids_of(first_page) == _ids_of(messages[:2])
+        rest = await storage.list_parked(after=first_page[-1].sequence)
+        assert ids_of(rest) == _ids_of(messages[2:])
         assert await storage.count_pending() == 0
 
 

@@ -171,6 +171,13 @@ def _outbox() -> None:
         sa.Column("lease_until", _time),
         sa.PrimaryKeyConstraint("number", name="pk_cqrs_outbox_partitions"),
     )
+    op.create_table(
+        "cqrs_outbox_owners",
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("wants", sa.Integer(), nullable=False),
+        sa.Column("here_until", _time, nullable=False),
+        sa.PrimaryKeyConstraint("owner", name="pk_cqrs_outbox_owners"),
+    )
 
 
 def _inbox() -> None:
