@@ -21,6 +21,7 @@ __all__ = ["from_headers", "header_text", "id_in", "to_headers"]
 
 _SPEC_VERSION = "1.0"
 _JSON = "application/json"
+_KINDS = {kind.value: kind for kind in MessageKind}
 # A message's free headers, as one JSON object in ASCII.
 _FREE_HEADERS = "cqrs-headers"
 # Those that are attributes on the wire.
@@ -184,10 +185,10 @@ def _check_content_type(content_type: str) -> None:
 
 
 def _kind(headers: Mapping[str, str]) -> MessageKind:
-    try:
-        return MessageKind(headers.get("ce-kind", "event"))
-    except ValueError:
-        raise MalformedMessageError("its ce-kind is neither event nor command") from None
+    kind = _KINDS.get(headers.get("ce-kind", "event"))
+    if kind is None:
+        raise MalformedMessageError("its ce-kind is neither event nor command")
+    return kind
 
 
 def _time(headers: Mapping[str, str]) -> datetime:
@@ -201,7 +202,9 @@ def _time(headers: Mapping[str, str]) -> datetime:
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:
-    text = headers.get(name, "1")
+    text = headers.get(name)
+    if text is None or text == "1":
+        return 1
     # CloudEvents integers have 32 bits.
     if len(text) > 10 or not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 2**31:
         raise MalformedMessageError(f"its {name} is no number from 1")

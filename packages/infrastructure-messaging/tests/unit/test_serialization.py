@@ -291,6 +291,13 @@ def test_the_depth_is_exact(depth: int, is_read: bool) -> None:
                 step()
 
 
+def test_the_greatest_depth_that_may_be_set_is_read() -> None:
+    deep = EnvelopeSerializer(source="/orders", limits=MessageLimits(max_depth=200))
+    payload = b'{"a":' * 200 + b'"\\u00e9"' + b"}" * 200
+    message = replace(new_message(), payload=payload)
+    assert deep.decode(*deep.encode(message)).to_message() == message
+
+
 def test_a_wide_body_is_not_a_deep_one() -> None:
     payload = b'{"a":[' + b"{}," * 10_000 + b"{}]}"
     message = replace(new_message(), payload=payload)
