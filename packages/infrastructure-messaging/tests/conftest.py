@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import aio_pika
 import pytest
 from aiormq.abc import AbstractChannel
+from pamqp.commands import Basic
 
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
+from cqrs_ddd_infrastructure_messaging.dead_letter import DeadLetter
 from cqrs_ddd_infrastructure_messaging.rabbitmq import (
     RabbitMQConnection,
     RabbitMQPublisher,
     RabbitMQSettings,
     RabbitMQTopology,
 )
+from cqrs_ddd_infrastructure_messaging.rabbitmq.consumer import RabbitMQConsumer
+from cqrs_ddd_infrastructure_messaging.rabbitmq.dead_letters import RabbitMQDeadLetters
 from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import Binding, Declaration, Exchange
+from cqrs_ddd_infrastructure_messaging.retry import RetryLadder
 from cqrs_ddd_infrastructure_messaging.routing import TopicRouter
 from cqrs_ddd_infrastructure_messaging.serialization import EnvelopeSerializer, MessageLimits
 from tools.services.proxy import TcpProxy
 
 LIMITS = MessageLimits(max_bytes=10_000)
+THREE_TRIES = RetryLadder(delays=(0.05, 0.1))
 QUICKLY = ExponentialBackoff(initial=0.01, maximum=0.2)
 
 
@@ -38,6 +45,10 @@ class Broker:
         self._queues: list[str] = []
 
     @property
+    def serializer(self) -> EnvelopeSerializer:
+        return EnvelopeSerializer(source="/test", limits=LIMITS)
+
+    @property
     def topology(self) -> RabbitMQTopology:
         return RabbitMQTopology(self.settings)
 
@@ -49,15 +60,55 @@ class Broker:
         return made
 
     def publisher(
-        self, connection: RabbitMQConnection, *, settings: RabbitMQSettings | None = None
+        self,
+        connection: RabbitMQConnection | None = None,
+        *,
+        settings: RabbitMQSettings | None = None,
     ) -> RabbitMQPublisher:
-        serializer = EnvelopeSerializer(source="/test", limits=LIMITS)
         return RabbitMQPublisher(
-            connection,
+            connection or self.connection(),
             router=TopicRouter("test"),
-            serializer=serializer,
+            serializer=self.serializer,
             settings=settings or self.settings,
         )
+
+    def consumer(
+        self, connection: RabbitMQConnection | None = None, **options: Any
+    ) -> RabbitMQConsumer:
+        """Return a consumer with three quick tries, if the options do not say otherwise."""
+        options.setdefault("retry", THREE_TRIES)
+        options.setdefault("serializer", self.serializer)
+        return RabbitMQConsumer(
+            connection or self.connection(),
+            router=TopicRouter("test"),
+            settings=self.settings,
+            **options,
+        )
+
+    def dead_letters(self, connection: RabbitMQConnection | None = None) -> RabbitMQDeadLetters:
+        return RabbitMQDeadLetters(connection or self.connection(), settings=self.settings)
+
+    async def letters(self, count: int, consumer: str = "suite") -> Sequence[DeadLetter]:
+        """Wait until a consumer has so many dead letters, and return them."""
+        dead_letters = self.dead_letters()
+        async with asyncio.timeout(60):
+            while (  # noqa: ASYNC110 - no broker tells
+                len(found := await dead_letters.list(consumer, limit=10_000)) < count
+            ):
+                await asyncio.sleep(0.02)
+        return found
+
+    async def put(
+        self, queue: str, body: bytes, headers: Mapping[str, Any], **properties: Any
+    ) -> None:
+        """Put a message into a queue, as a stranger would."""
+        async with self.channel() as channel:
+            await channel.basic_publish(
+                body,
+                routing_key=queue,
+                properties=Basic.Properties(headers=dict(headers), delivery_mode=2, **properties),
+                mandatory=True,
+            )
 
     @asynccontextmanager
     async def channel(self) -> AsyncIterator[AbstractChannel]:

@@ -9,8 +9,9 @@ from cqrs_ddd_core.testing import ConsumerConformance, ConsumerSubject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cqrs_ddd_core.ports.outbox import OutboxMessage
     from tests.conftest import Broker
+
+    from cqrs_ddd_core.ports.outbox import OutboxMessage
 
 
 class TestRabbitMQConsumer(ConsumerConformance):
