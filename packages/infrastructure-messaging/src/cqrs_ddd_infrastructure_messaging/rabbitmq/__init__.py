@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection, RabbitMQLink
+from cqrs_ddd_infrastructure_messaging.rabbitmq.consumer import RabbitMQConsumer
+from cqrs_ddd_infrastructure_messaging.rabbitmq.dead_letters import RabbitMQDeadLetters
 from cqrs_ddd_infrastructure_messaging.rabbitmq.health import (
     ConsumerLiveness,
     RabbitMQHealth,
@@ -15,6 +17,8 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology
 __all__ = [
     "ConsumerLiveness",
     "RabbitMQConnection",
+    "RabbitMQConsumer",
+    "RabbitMQDeadLetters",
     "RabbitMQHealth",
     "RabbitMQLink",
     "RabbitMQPublisher",
