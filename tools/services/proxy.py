@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import Coroutine, Iterator
 from types import TracebackType
@@ -55,9 +56,10 @@ class TcpProxy:
     the server, `down` the way back.
     """
 
-    def __init__(self, url: str) -> None:
-        """Forward to the host and port of `url`."""
+    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
+        """Forward to the host and port of `url`; with `tls`, clients have to speak TLS."""
         self._target = urlsplit(url)
+        self._tls = tls
         self.port = 0
         self.accepted = 0
         self.up, self.down = Direction(), Direction()
@@ -127,7 +129,7 @@ class TcpProxy:
             await self._listen()
 
     async def _listen(self) -> None:
-        self._listener = await asyncio.start_server(self._accept, HOST, self.port)
+        self._listener = await asyncio.start_server(self._accept, HOST, self.port, ssl=self._tls)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

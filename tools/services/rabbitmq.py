@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.services.kind import Image, ServerKind
 from tools.services.local import HOST, LocalServer, free_port
-from tools.services.process import ServerProcess
+from tools.services.process import ServerProcess, run_tool
 
 # Debian's rabbitmq-server on the path switches to the account of the default broker; this is
 # the program behind it.
@@ -62,6 +62,16 @@ class RabbitMQServer(LocalServer):
         """End the broker at once; `start` then recovers what was durable."""
         self._end(signal.SIGKILL)
         self.stop()
+
+    def control(self, *arguments: str) -> str:
+        """Run rabbitmqctl on this broker and return its output."""
+        command = [str(self._binary.with_name("rabbitmqctl")), "--node", self.node, *arguments]
+        result = run_tool(
+            command, folder=self.folder, account=self._account, environment=self._environment()
+        )
+        if result.returncode != 0:
+            raise RuntimeError(f"rabbitmqctl failed: {result.stdout}{result.stderr}")
+        return result.stdout
 
     def _prepare(self) -> None:
         content = CONFIGURATION.format(host=HOST, port=self.port)
