@@ -17,11 +17,13 @@ from cqrs_ddd_core.adapters.memory.unit_of_work import InMemoryUnitOfWork
 from cqrs_ddd_core.correlation import get_causation_id, get_correlation_id, message_context
 from cqrs_ddd_core.cqrs.command import Command, CommandResponse
 from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
+from cqrs_ddd_core.cqrs.event_serializer import EventSerializer
 from cqrs_ddd_core.cqrs.handler import CommandHandler, QueryHandler
 from cqrs_ddd_core.cqrs.mediator import Mediator
 from cqrs_ddd_core.cqrs.query import Query
 from cqrs_ddd_core.cqrs.registry import HandlerRegistry
 from cqrs_ddd_core.domain.aggregate import AggregateRoot
+from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
 from cqrs_ddd_core.domain.events import DomainEvent
 from cqrs_ddd_core.ports.middleware import IMiddleware, MiddlewareScope
 from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
@@ -150,7 +152,22 @@ async def test_events_carry_the_ids_of_the_command_that_caused_them(bank: Bank) 
     (message,) = await bank.queued()
     assert event.correlation_id == message.correlation_id == "request-1"
     assert event.causation_id == message.causation_id == str(command.command_id)
-    assert event.metadata == message.headers == {"user_id": "ann"}
+    assert event.metadata == {"user_id": "ann"}
+    assert message.headers == {"user_id": "ann", "stream_version": 1}
+
+
+async def test_messages_say_which_version_of_their_stream_they_are(bank: Bank) -> None:
+    """F26: a consumer can tell what is missing, and reads the event as it was stored."""
+    for account in ("a", "b", "a"):
+        await bank.mediator.send(Deposit(account=account, amount=5))
+    queued = await bank.queued()
+    assert [(one.stream, one.headers["stream_version"]) for one in queued] == [
+        ("Account-a", 1),
+        ("Account-b", 1),
+        ("Account-a", 2),
+    ]
+    serializer = EventSerializer(EventTypeRegistry([Deposited]))
+    assert [e.metadata for one in queued for e in serializer.hydrate_message(one)] == [{}] * 3
 
 
 async def test_a_failing_handler_leaves_nothing(bank: Bank) -> None:

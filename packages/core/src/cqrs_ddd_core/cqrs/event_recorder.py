@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cqrs_ddd_core.correlation import get_context
-from cqrs_ddd_core.cqrs.event_serializer import serialize_event
+from cqrs_ddd_core.cqrs.event_serializer import STREAM_VERSION_HEADER, serialize_event
 from cqrs_ddd_core.ports.event_store import ANY, IEventStore, NewEvent, StreamId
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, MessageKind, OutboxMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from cqrs_ddd_core.cqrs.event_dispatcher import EventDispatcher
     from cqrs_ddd_core.cqrs.event_serializer import EventWriter
@@ -74,22 +74,29 @@ class EventRecorder:
 
     async def _write(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
         located = [(_stream_of(event), self._serialize(event)) for event in events]
+        messages: list[OutboxMessage] = []
         # Runs, not groups: an event must not move before another stream's earlier event.
         for stream, run in groupby(located, key=_first):
-            if stream is not None:
-                await self._append(stream, [event for _, event in run], uow)
+            written = [event for _, event in run]
+            last = None if stream is None else await self._append(stream, written, uow)
+            if self._outbox is not None:
+                messages += _to_messages(stream, written, last)
         if self._outbox is not None:
-            await self._outbox.save_messages([_to_message(*item) for item in located])
+            await self._outbox.save_messages(messages)
 
-    async def _append(self, stream: StreamId, events: Sequence[NewEvent], uow: UnitOfWork) -> None:
+    async def _append(
+        self, stream: StreamId, events: Sequence[NewEvent], uow: UnitOfWork
+    ) -> int | None:
+        """Return the version of the last one; ``None`` when events of that type are not stored."""
         pending = uow.pending_stream(stream)
         if pending is not None:
             result = await pending.append(events)
         elif (store := self._select_store(stream.aggregate_type)) is not None:
             result = await store.append(stream, events, expected_version=ANY)
         else:
-            return
+            return None
         uow.note_position(result.position)
+        return result.version
 
     def _announce(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
         for dispatcher in self._dispatchers:
@@ -113,7 +120,21 @@ def _stream_of(event: DomainEvent) -> StreamId | None:
     return StreamId(event.aggregate_type, event.aggregate_id)
 
 
-def _to_message(stream: StreamId | None, event: NewEvent) -> OutboxMessage:
+def _to_messages(
+    stream: StreamId | None, events: Sequence[NewEvent], last_version: int | None
+) -> list[OutboxMessage]:
+    if last_version is None:
+        return [_to_message(stream, event, event.metadata) for event in events]
+    versions = range(last_version - len(events) + 1, last_version + 1)
+    return [
+        _to_message(stream, event, {**event.metadata, STREAM_VERSION_HEADER: version})
+        for event, version in zip(events, versions, strict=True)
+    ]
+
+
+def _to_message(
+    stream: StreamId | None, event: NewEvent, headers: Mapping[str, Any]
+) -> OutboxMessage:
     return OutboxMessage(
         event.event_id,
         MessageKind.EVENT,
@@ -126,5 +147,5 @@ def _to_message(stream: StreamId | None, event: NewEvent) -> OutboxMessage:
         correlation_id=event.correlation_id,
         causation_id=event.causation_id,
         tenant_id=get_context().tenant_id,
-        headers=event.metadata,
+        headers=headers,
     )

@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.outbox import OutboxMessage
     from cqrs_ddd_core.ports.upcasting import IUpcasterRegistry, UpcastPayload
 
-__all__ = ["EventSerializer", "EventWriter", "serialize_event"]
+__all__ = ["STREAM_VERSION_HEADER", "EventSerializer", "EventWriter", "serialize_event"]
 
 #: Turns an event into what an event store appends.
 EventWriter: TypeAlias = Callable[[DomainEvent], NewEvent]
+
+#: Header of a message whose event is in an event store: its version in its stream.
+STREAM_VERSION_HEADER = "stream_version"
 
 _EXCLUDED = set(ENVELOPE_FIELDS)
 
@@ -231,7 +234,7 @@ def _received(message: OutboxMessage) -> _ReceivedEvent:
         message.occurred_at,
         message.correlation_id,
         message.causation_id,
-        message.headers,
+        {key: message.headers[key] for key in message.headers if key != STREAM_VERSION_HEADER},
     )
 
 

@@ -86,6 +86,7 @@ class Mediator:
         dispatchers = [EventDispatcher(registry, handler_factory=handler_factory)]
         if event_dispatcher is not None:
             dispatchers.append(event_dispatcher)
+        self._dispatchers = tuple(dispatchers)
         self._recorder = EventRecorder(
             dispatchers, event_store=event_store, outbox=outbox, serialize=serialize
         )
@@ -101,6 +102,11 @@ class Mediator:
     def middlewares(self) -> tuple[IMiddleware, ...]:
         """What runs around every message, the first outermost."""
         return self._middlewares
+
+    @property
+    def event_dispatchers(self) -> tuple[EventDispatcher, ...]:
+        """What calls the handlers of events: those of the registry, then the further ones."""
+        return self._dispatchers
 
     async def send(self, command: Command[R]) -> CommandResponse[R]:
         """Run a command and return what it brought about, after its commit.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, MessagingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from cqrs_ddd_core.ports.outbox import OutboxMessage
 
@@ -38,6 +38,7 @@ class InMemoryMessageBus:
     A message goes to each consumer name that asked for its type, and to none when nobody did.
 
     Args:
+        is_wanted: Whether a message is for who asked for these types; by its type when not given.
         max_attempts: How often a message is delivered before it becomes a dead letter.
         max_queued: How many messages may wait for one consumer; more are refused.
         max_payload_bytes: The longest payload it takes.
@@ -47,11 +48,13 @@ class InMemoryMessageBus:
     def __init__(
         self,
         *,
+        is_wanted: Callable[[OutboxMessage, Collection[str]], bool] | None = None,
         max_attempts: int = 5,
         max_queued: int = 10_000,
         max_payload_bytes: int = 1_000_000,
         max_dead_letters: int = 1_000,
     ) -> None:
+        self._is_wanted = is_wanted or _by_type
         self._max_attempts = max_attempts
         self._max_queued = max_queued
         self._max_payload_bytes = max_payload_bytes
@@ -85,7 +88,7 @@ class InMemoryMessageBus:
         if len(message.payload) > self._max_payload_bytes:
             msg = f"message {message.message_id}: {len(message.payload)} bytes are too many"
             raise MessagingError(msg)
-        queues = [q for q in self._queues.values() if message.message_type in q.message_types]
+        queues = [q for q in self._queues.values() if self._is_wanted(message, q.message_types)]
         if any(queue.deliveries.qsize() >= self._max_queued for queue in queues):
             msg = f"message {message.message_id}: {self._max_queued} messages wait already"
             raise MessagingError(msg)
@@ -108,3 +111,7 @@ class InMemoryMessageBus:
     def dead_letters(self, consumer: str) -> list[OutboxMessage]:
         """Return the messages a consumer failed to handle, oldest first."""
         return list(self._dead[consumer])
+
+
+def _by_type(message: OutboxMessage, message_types: Collection[str]) -> bool:
+    return message.message_type in message_types
