@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 __all__ = [
+    "AbandonedMessageError",
     "DeadLetterError",
     "MalformedMessageError",
     "MessageKindError",
@@ -143,3 +144,15 @@ class TopologyMismatchError(BrokerUnavailableError, ConfigurationError):
         )
         self.what = what
         self.reason = reason
+
+
+class AbandonedMessageError(MessagingError):
+    """A message came back too often without an answer, as if handling it ended the process.
+
+    Args:
+        deliveries: How often it was delivered.
+    """
+
+    def __init__(self, deliveries: int) -> None:
+        super().__init__(f"it was delivered {deliveries} times, and nobody lived to answer")
+        self.deliveries = deliveries

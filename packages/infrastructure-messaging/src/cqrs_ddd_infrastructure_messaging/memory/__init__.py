@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from cqrs_ddd_infrastructure_messaging.memory.consumer import InMemoryTransportConsumer
 from cqrs_ddd_infrastructure_messaging.memory.dead_letters import InMemoryDeadLetters
+from cqrs_ddd_infrastructure_messaging.memory.faults import Fault, FaultPlan
+from cqrs_ddd_infrastructure_messaging.memory.transport import InMemoryTransport
 
-__all__ = ["InMemoryDeadLetters"]
+__all__ = [
+    "Fault",
+    "FaultPlan",
+    "InMemoryDeadLetters",
+    "InMemoryTransport",
+    "InMemoryTransportConsumer",
+]
