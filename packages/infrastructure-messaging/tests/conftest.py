@@ -143,6 +143,13 @@ class Broker:
         async with self.channel() as channel:
             return (await channel.queue_declare(queue, passive=True)).message_count or 0
 
+    async def wait_until_empty(self, *queues: str) -> None:
+        """Wait until all messages of the queues are handled, or on their way."""
+        async with asyncio.timeout(60):
+            for queue in queues:
+                while await self.count(queue):  # noqa: ASYNC110 - no broker tells
+                    await asyncio.sleep(0.02)
+
     async def close(self) -> None:
         """Close the connections and remove what they declared."""
         await self._opened.aclose()
