@@ -208,6 +208,19 @@ async def test_an_unavailable_broker_parks_nothing(relay: Relay) -> None:
     assert relay.publisher.published == messages
 
 
+async def test_an_unavailable_broker_costs_no_message_its_attempts(relay: Relay) -> None:
+    """A message's own failure still has all its tries, however long the broker was away."""
+    message = new_message()
+    await relay.storage.save_messages([message])
+    relay.publisher.refuses = lambda _: BrokerUnavailableError("connection lost")
+    for _ in range(10):
+        with pytest.raises(BrokerUnavailableError):
+            await relay.service.process_batch()
+    relay.publisher.refuses = lambda _: MessagingError("no")
+    await relay.service.process_batch()
+    assert await relay.storage.list_parked() == []
+
+
 async def test_what_was_confirmed_before_the_broker_went_away_is_done(relay: Relay) -> None:
     first, second = new_message("Order-1"), new_message("Order-2")
     await relay.storage.save_messages([first, second])
@@ -227,7 +240,7 @@ async def test_a_broker_that_never_answers_counts_as_unavailable() -> None:
 
     storage = InMemoryOutboxStorage()
     await storage.save_messages([new_message()])
-    service = OutboxService(storage, SilentPublisher(), lease_seconds=0.05)
+    service = OutboxService(storage, SilentPublisher(), publish_timeout=0.05)
     with pytest.raises(BrokerUnavailableError):
         await service.process_batch()
     assert await storage.count_pending() == 1

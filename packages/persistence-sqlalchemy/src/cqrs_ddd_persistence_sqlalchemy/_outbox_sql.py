@@ -123,7 +123,8 @@ _OWNED: Final = """
 # not look rare, and a limit it does not know makes reading in order cheaper than sorting.
 _DUE: Final = """
         o.status <> 'published' AND o.status <> 'parked'
-        AND COALESCE(o.available_at <= {now}, true) AND o.sequence > $3
+        AND COALESCE(o.available_at <= {now}, true)
+        AND o.sequence {not_in $3}
         AND NOT EXISTS (
             SELECT 1 FROM cqrs_outbox b
             WHERE b.stream = o.stream AND b.tenant_id = o.tenant_id AND b.sequence < o.sequence

@@ -17,6 +17,7 @@ _POSTGRES: Final = {
     "later": "clock_timestamp() + make_interval(secs => {0})",
     # An array is looked up in an index whatever the planner guesses of its length.
     "in": "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text({0}::text::json)))",
+    "not_in": "NOT IN (SELECT value::bigint FROM json_array_elements_text({0}::text::json))",
     "leases": "json_to_recordset({0}::text::json) AS l(number integer, epoch bigint)",
     "uuids": "(SELECT value::uuid FROM json_array_elements_text({0}::text::json)) AS m(value)",
     "for_update": "FOR UPDATE",
@@ -28,6 +29,7 @@ _SQLITE: Final = {
     "json": "{0}",
     "later": f"{_SQLITE_TIME}, {{0}} || ' seconds')",
     "in": "IN (SELECT value FROM json_each({0}))",
+    "not_in": "NOT IN (SELECT value FROM json_each({0}))",
     "leases": (
         "(SELECT json_extract(value, '$.number') AS number, "
         "json_extract(value, '$.epoch') AS epoch FROM json_each({0})) AS l"
@@ -48,9 +50,9 @@ def sql(template: str, *, postgres: bool) -> str:
     Args:
         template: SQL with these placeholders: ``{now}``, the database's clock; ``{later $n}``, so
             many seconds after now; ``{json $n}``, JSON given as text; ``{in $n}``, one of
-            the integers of a JSON array; ``{leases $n}``, a JSON array of objects as table
-            ``l(number, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in hexadecimal,
-            as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
+            the integers of a JSON array, and ``{not_in $n}``, none of them; ``{leases $n}``, a JSON
+            array of objects as table ``l(number, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in
+            hexadecimal, as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
             ``{skip_locked}``, where rows have locks.
         postgres: For PostgreSQL; otherwise for SQLite.
     """

@@ -125,7 +125,11 @@ class SQLAlchemyOutboxStorage(IOutboxStorage):
             await connection.execute(statements.GO_AWAY, owner)
 
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
+        self,
+        leases: Collection[OutboxPartition],
+        *,
+        limit: int = 100,
+        excluding: Collection[int] = (),
     ) -> list[PendingMessage]:
         if not leases:
             return []
@@ -133,7 +137,9 @@ class SQLAlchemyOutboxStorage(IOutboxStorage):
             (lease.number for lease in leases), postgres=self._database.is_postgres
         )
         async with single_statement(self._database) as connection:
-            rows = await connection.fetch(claim, _leases(leases), limit, after)
+            rows = await connection.fetch(
+                claim, _leases(leases), limit, json.dumps(list(excluding))
+            )
         # RETURNING keeps no order.
         return sorted(map(_to_pending, rows), key=_sequence)
 

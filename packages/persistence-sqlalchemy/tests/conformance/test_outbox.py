@@ -115,7 +115,7 @@ class TestManyWaitingMessages:
         explain = "EXPLAIN " if is_postgres else "EXPLAIN QUERY PLAN "
         owned = json.dumps([lease._asdict() for lease in leases])
         async with await database_of(engine).connect(writes=False) as driver:
-            rows = await driver.fetch(explain + claim, owned, 100, 0)
+            rows = await driver.fetch(explain + claim, owned, 100, "[1, 2]")
         plan = "\n".join(str(row[-1]) for row in rows)
         assert "ix_cqrs_outbox_unpublished" in plan
         assert "ix_cqrs_outbox_failed" in plan

@@ -96,9 +96,13 @@ class EncodedOutboxStorage(IOutboxStorage):
         await self._storage.release_partitions(owner)
 
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
+        self,
+        leases: Collection[OutboxPartition],
+        *,
+        limit: int = 100,
+        excluding: Collection[int] = (),
     ) -> list[PendingMessage]:
-        claimed = await self._storage.claim_pending(leases, limit=limit, after=after)
+        claimed = await self._storage.claim_pending(leases, limit=limit, excluding=excluding)
         readable: list[PendingMessage] = []
         held: set[tuple[str, str]] = set()
         for item, payload in zip(claimed, await self._decode(claimed), strict=True):

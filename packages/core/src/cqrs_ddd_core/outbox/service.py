@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from cqrs_ddd_core.outbox.leases import PartitionLeases
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 from cqrs_ddd_core.primitives.exceptions import BrokerUnavailableError, ConfigurationError
 from cqrs_ddd_core.primitives.id_generator import new_id
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from cqrs_ddd_core.ports.outbox import IOutboxStorage, OutboxPartition, PendingMessage
     from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
@@ -22,7 +24,10 @@ __all__ = ["OutboxService"]
 
 _logger = logging.getLogger(__name__)
 
-_PURGE_CHUNK = 10_000
+_PURGE_CHUNK: Final = 10_000
+_DRAIN_SECONDS: Final = 1.0
+
+_Stream: TypeAlias = tuple[str, str]
 
 
 class OutboxService:
@@ -40,10 +45,11 @@ class OutboxService:
         owner: Name of this service in the leases, unique among all; made up when not given.
         max_attempts: How often publishing a message is begun before a failure parks it.
         backoff: How long a message that failed waits, in seconds.
-        lease_seconds: How long others leave the partitions alone when this process dies. A
-            broker has half of that to confirm a batch.
-        max_partitions: How many partitions it takes; set it where several services are to share
-            the work instead of standing by.
+        lease_seconds: How long others leave the partitions alone when this process dies. The
+            leases are renewed while a batch is under way.
+        publish_timeout: Seconds a broker has to confirm a batch.
+        max_partitions: How many partitions it takes at most; all services share them fairly
+            without it.
         clock: Tells how old published messages are.
     """
 
@@ -56,19 +62,25 @@ class OutboxService:
         max_attempts: int = 5,
         backoff: ExponentialBackoff | None = None,
         lease_seconds: float = 30.0,
+        publish_timeout: float = 30.0,
         max_partitions: int | None = None,
         clock: IClock | None = None,
     ) -> None:
-        if max_attempts < 1 or lease_seconds <= 0:
-            msg = "an outbox service needs max_attempts >= 1 and lease_seconds > 0"
+        if max_attempts < 1 or lease_seconds <= 0 or publish_timeout <= 0:
+            msg = (
+                "an outbox service needs max_attempts >= 1, lease_seconds > 0 and "
+                "publish_timeout > 0"
+            )
             raise ConfigurationError(msg)
         self._storage = storage
         self._publisher = publisher
         self._owner = owner or str(new_id())
+        self._leases = PartitionLeases(
+            storage, self._owner, seconds=lease_seconds, limit=max_partitions
+        )
         self._max_attempts = max_attempts
         self._backoff = backoff or ExponentialBackoff(initial=1.0, maximum=300.0)
-        self._lease_seconds = lease_seconds
-        self._max_partitions = max_partitions
+        self._publish_timeout = publish_timeout
         self._clock = clock or SystemClock()
         self._one_batch = asyncio.Lock()
 
@@ -82,53 +94,105 @@ class OutboxService:
             BrokerUnavailableError: Some stay pending because the broker did not answer.
         """
         async with self._one_batch:
-            leases = await self._storage.lease_partitions(
-                self._owner, seconds=self._lease_seconds, limit=self._max_partitions
-            )
+            leases = await self._leases.take()
             claimed = await self._storage.claim_pending(leases, limit=batch_size)
             if claimed:
-                outcomes = await self._publish(claimed)
-                await self._mark_published(leases, claimed, outcomes)
-                await self._mark_failed(leases, claimed, outcomes)
+                await self._process(leases, claimed, _nothing())
             return len(claimed)
+
+    async def drain(
+        self, batch_size: int = 500, *, is_stopping: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Publish due messages, batch after batch, and read the next while one is confirmed.
+
+        It ends when nothing is due, and after about a second at the latest: then messages whose
+        wait is over get their turn, and other services their share of the partitions.
+
+        Args:
+            batch_size: How many messages are published and not yet marked at most; as many may
+                be published twice after a crash.
+            is_stopping: Whether to begin no further batch.
+
+        Returns:
+            How many messages were due.
+
+        Raises:
+            BrokerUnavailableError: Some stay pending because the broker did not answer.
+        """
+        async with self._one_batch:
+            leases = await self._leases.take()
+            claimed = await self._storage.claim_pending(leases, limit=batch_size)
+            until, done = monotonic() + _DRAIN_SECONDS, 0
+            while claimed:
+                goes_on = len(claimed) == batch_size and not (
+                    monotonic() > until or self._leases.is_due or is_stopping()
+                )
+                ahead = self._claim_behind(leases, claimed) if goes_on else _nothing()
+                done += len(claimed)
+                claimed = await self._process(leases, claimed, ahead)
+            return done
+
+    @property
+    def partitions(self) -> Sequence[OutboxPartition]:
+        """The partitions it has, as far as it knows."""
+        return self._leases.owned
 
     async def release(self) -> None:
         """Give the partitions back, so that another service need not wait for the leases."""
-        await self._storage.release_partitions(self._owner)
+        await self._leases.release()
 
     async def purge_published(self, older_than: timedelta) -> int:
-        """Delete all messages published longer ago than that; return how many."""
+        """Delete all messages published longer ago than that, chunk by chunk; return how many."""
         before = self._clock.now() - older_than
         purged = 0
         while chunk := await self._storage.purge_published(before, limit=_PURGE_CHUNK):
             purged += chunk
         return purged
 
-    async def _publish(self, claimed: Sequence[PendingMessage]) -> Sequence[PublishOutcome]:
-        seconds = self._lease_seconds / 2
-        try:
-            # Longer, and a new owner of the partitions might publish later messages before these.
-            async with asyncio.timeout(seconds):
-                return await self._publisher.publish([item.message for item in claimed])
-        except TimeoutError as error:
-            msg = f"the broker did not confirm {len(claimed)} messages within {seconds:g} s"
-            raise BrokerUnavailableError(msg) from error
+    async def _claim_behind(
+        self, leases: Sequence[OutboxPartition], claimed: Sequence[PendingMessage]
+    ) -> list[PendingMessage]:
+        under_way = [item.sequence for item in claimed]
+        return await self._storage.claim_pending(leases, limit=len(claimed), excluding=under_way)
 
-    async def _mark_published(
+    async def _process(
         self,
         leases: Sequence[OutboxPartition],
         claimed: Sequence[PendingMessage],
-        outcomes: Sequence[PublishOutcome],
-    ) -> None:
-        confirmed = [
-            item.sequence
-            for item, outcome in zip(claimed, outcomes, strict=True)
-            if outcome is None
-        ]
+        claiming: Awaitable[list[PendingMessage]],
+    ) -> list[PendingMessage]:
+        """Publish and mark a batch; return what was claimed meanwhile and may be published."""
+        outcomes, following = await asyncio.gather(
+            self._publish(claimed), claiming, return_exceptions=True
+        )
+        if isinstance(outcomes, BaseException):
+            raise outcomes
+        batch = _Batch(claimed, outcomes)
+        await self._mark_published(leases, batch)
+        for item, failure in batch.failures():
+            await self._note_failure(leases, item, failure)
+        if isinstance(following, BaseException):
+            raise following
+        return await self._go_on(leases, batch, following)
+
+    async def _publish(self, claimed: Sequence[PendingMessage]) -> Sequence[PublishOutcome]:
+        """Publish within the leases: later, a new owner might be ahead of these messages."""
+        try:
+            async with self._leases.kept(), asyncio.timeout(self._publish_timeout):
+                return await self._publisher.publish([item.message for item in claimed])
+        except BrokerUnavailableError as error:
+            return [error] * len(claimed)
+        except TimeoutError:
+            msg = f"the broker did not confirm {len(claimed)} messages in time"
+            return [BrokerUnavailableError(msg)] * len(claimed)
+
+    async def _mark_published(self, leases: Sequence[OutboxPartition], batch: _Batch) -> None:
+        confirmed = batch.confirmed()
         if not confirmed:
             return
         marked = await self._storage.mark_published(leases, confirmed)
         if marked < len(confirmed):
+            self._leases.forget()
             _logger.warning(
                 "outbox owner %s lost leases: %d of %d messages will be published again",
                 self._owner,
@@ -136,24 +200,21 @@ class OutboxService:
                 len(confirmed),
             )
 
-    async def _mark_failed(
+    async def _go_on(
         self,
         leases: Sequence[OutboxPartition],
-        claimed: Sequence[PendingMessage],
-        outcomes: Sequence[PublishOutcome],
-    ) -> None:
-        unavailable: BrokerUnavailableError | None = None
-        failed: set[tuple[str, str]] = set()
-        for item, outcome in zip(claimed, outcomes, strict=True):
-            stream = item.message.tenant_id, item.message.stream
-            if isinstance(outcome, BrokerUnavailableError):
-                unavailable = outcome
-            elif outcome is not None and stream not in failed:
-                # Those behind it in its stream share its outcome, but were not sent.
-                failed.add(stream)
-                await self._note_failure(leases, item, outcome)
+        batch: _Batch,
+        following: Sequence[PendingMessage],
+    ) -> list[PendingMessage]:
+        """Return what follows except what a failure holds back; that has not been tried."""
+        unavailable = batch.unavailable()
+        held = [i for i in following if unavailable is not None or batch.holds_back(i)]
+        untried = [item.sequence for item in (*batch.untried(), *held)]
+        if untried:
+            await self._storage.return_claimed(leases, untried)
         if unavailable is not None:
             raise unavailable
+        return [item for item in following if not batch.holds_back(item)]
 
     async def _note_failure(
         self, leases: Sequence[OutboxPartition], item: PendingMessage, failure: Exception
@@ -172,3 +233,51 @@ class OutboxService:
         )
         error = f"{type(failure).__name__}: {failure}"
         await self._storage.mark_failed(leases, item.sequence, error=error, retry_in=retry_in)
+
+
+class _Batch:
+    """What became of the messages of one batch."""
+
+    def __init__(
+        self, claimed: Sequence[PendingMessage], outcomes: Sequence[PublishOutcome]
+    ) -> None:
+        self._outcomes = list(zip(claimed, outcomes, strict=True))
+        self._failed: dict[_Stream, tuple[PendingMessage, Exception]] = {}
+        for item, outcome in self._outcomes:
+            if outcome is not None:
+                # Those behind it in its stream share its outcome, but were not sent.
+                self._failed.setdefault(_stream_of(item), (item, outcome))
+
+    def confirmed(self) -> list[int]:
+        return [item.sequence for item, outcome in self._outcomes if outcome is None]
+
+    def failures(self) -> list[tuple[PendingMessage, Exception]]:
+        """The messages that failed, and not because nobody was there to take them."""
+        return [one for one in self._failed.values() if not _is_unavailable(one[1])]
+
+    def untried(self) -> list[PendingMessage]:
+        """The messages whose attempt does not count."""
+        failed = {item.sequence for item, _ in self.failures()}
+        return [
+            item
+            for item, outcome in self._outcomes
+            if outcome is not None and item.sequence not in failed
+        ]
+
+    def unavailable(self) -> Exception | None:
+        return next((error for _, error in self._failed.values() if _is_unavailable(error)), None)
+
+    def holds_back(self, item: PendingMessage) -> bool:
+        return _stream_of(item) in self._failed
+
+
+def _stream_of(item: PendingMessage) -> _Stream:
+    return item.message.tenant_id, item.message.stream
+
+
+def _is_unavailable(error: Exception) -> bool:
+    return isinstance(error, BrokerUnavailableError)
+
+
+async def _nothing() -> list[PendingMessage]:
+    return []

@@ -190,7 +190,11 @@ class IOutboxStorage(Protocol):
 
     @abstractmethod
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
+        self,
+        leases: Collection[OutboxPartition],
+        *,
+        limit: int = 100,
+        excluding: Collection[int] = (),
     ) -> list[PendingMessage]:
         """Return due messages of leased partitions in order and count an attempt for each.
 
@@ -199,8 +203,8 @@ class IOutboxStorage(Protocol):
         Args:
             leases: Of whose partitions.
             limit: How many at most.
-            after: Only those of a higher sequence; for who has claimed the others and does not
-                know their outcome yet.
+            excluding: Sequences of claimed messages whose outcome is not known yet; those behind
+                them in their streams are handed out as if they were published.
         """
         ...
 

@@ -189,19 +189,25 @@ class InMemoryOutboxStorage(IOutboxStorage):
         self._leases.put(number, freed, transaction)
 
     async def claim_pending(
-        self, leases: Collection[OutboxPartition], *, limit: int = 100, after: int = 0
+        self,
+        leases: Collection[OutboxPartition],
+        *,
+        limit: int = 100,
+        excluding: Collection[int] = (),
     ) -> list[PendingMessage]:
         async with write_transaction(self._database) as transaction:
-            owned = self._owned(leases, transaction)
+            owned, excluded = self._owned(leases, transaction), frozenset(excluding)
             claimed = [
                 replace(row, attempts=row.attempts + 1)
-                for row in islice(self._due(owned, after, transaction), limit)
+                for row in islice(self._due(owned, excluded, transaction), limit)
             ]
             for row in claimed:
                 self._open.put(row.sequence, row, transaction)
             return [row.to_pending() for row in claimed]
 
-    def _due(self, partitions: set[int], after: int, transaction: Transaction) -> Iterator[_Row]:
+    def _due(
+        self, partitions: set[int], excluded: Collection[int], transaction: Transaction
+    ) -> Iterator[_Row]:
         now = self._clock.now()
         held: set[tuple[str, str]] = set()
         for _, row in self._open.items(transaction):
@@ -210,7 +216,7 @@ class InMemoryOutboxStorage(IOutboxStorage):
             if row.due_at is not None:
                 held.add(row.stream)
             is_due = row.due_at is None or row.due_at <= now
-            if is_due and row.status is OutboxStatus.PENDING and row.sequence > after:
+            if is_due and row.status is OutboxStatus.PENDING and row.sequence not in excluded:
                 yield row
 
     def _owned(self, leases: Collection[OutboxPartition], transaction: Transaction) -> set[int]:

@@ -15,6 +15,7 @@ from cqrs_ddd_core.testing.outbox._suite import (
     park_first,
     publish_all,
     saved_by_stream,
+    sequences_of,
 )
 from cqrs_ddd_core.testing.samples import new_message
 
@@ -48,16 +49,16 @@ class ClaimingTests(OutboxSuite):
         attempts = [(await storage.claim_pending(leases))[0].attempts for _ in range(3)]
         assert attempts == [1, 2, 3]
 
-    async def test_a_claim_may_go_on_behind_another(self, storage: IOutboxStorage) -> None:
+    async def test_a_claim_leaves_out_what_is_under_way(self, storage: IOutboxStorage) -> None:
         messages = [new_message(f"Order-{number % 2}") for number in range(6)]
         await storage.save_messages(messages)
         leases = await storage.lease_partitions("one", seconds=60)
         first = await storage.claim_pending(leases, limit=4)
-        second = await storage.claim_pending(leases, limit=4, after=first[-1].sequence)
+        second = await storage.claim_pending(leases, limit=4, excluding=sequences_of(first))
         assert [item.message for item in [*first, *second]] == messages
         assert [item.attempts for item in second] == [1, 1]
 
-    async def test_a_claim_behind_another_holds_back_what_failed_before(
+    async def test_what_failed_meanwhile_holds_back_its_stream_for_the_next_claim(
         self, storage: IOutboxStorage
     ) -> None:
         messages = [new_message("a"), new_message("a"), new_message("b")]
@@ -65,8 +66,21 @@ class ClaimingTests(OutboxSuite):
         leases = await storage.lease_partitions("one", seconds=60)
         [first] = await storage.claim_pending(leases, limit=1)
         await storage.mark_failed(leases, first.sequence, error="refused", retry_in=0)
-        behind = await storage.claim_pending(leases, after=first.sequence)
+        behind = await storage.claim_pending(leases, excluding=[first.sequence])
         assert ids_of(behind) == [messages[2].message_id]
+
+    async def test_a_stream_that_was_held_back_goes_on_at_its_beginning(
+        self, storage: IOutboxStorage
+    ) -> None:
+        """C-8: whatever of other streams was handed out meanwhile."""
+        held = [new_message("a") for _ in range(3)]
+        other = [new_message("b") for _ in range(3)]
+        leases = await park_first(storage, [*held, *other])
+        under_way = await storage.claim_pending(leases, limit=2)
+        [parked] = await storage.list_parked()
+        await storage.discard_parked([parked.sequence])
+        behind = await storage.claim_pending(leases, limit=2, excluding=sequences_of(under_way))
+        assert [item.message for item in behind] == held[1:]
 
     async def test_a_returned_message_has_its_attempt_back(self, subject: OutboxSubject) -> None:
         storage = subject.storage

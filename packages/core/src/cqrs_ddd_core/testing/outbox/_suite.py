@@ -32,6 +32,7 @@ __all__ = [
     "publish_all",
     "saved_by_stream",
     "sequence_of",
+    "sequences_of",
 ]
 
 
@@ -85,6 +86,10 @@ async def park_first(
 
 def sequence_of(claimed: Sequence[PendingMessage], message: OutboxMessage) -> int:
     return next(item.sequence for item in claimed if item.message == message)
+
+
+def sequences_of(items: Sequence[PendingMessage]) -> list[int]:
+    return [item.sequence for item in items]
 
 
 def ids_of(items: Sequence[PendingMessage]) -> list[UUID]:
