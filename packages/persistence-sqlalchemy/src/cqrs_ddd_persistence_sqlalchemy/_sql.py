@@ -52,8 +52,8 @@ def sql(template: str, *, postgres: bool) -> str:
             many seconds after now; ``{json $n}``, JSON given as text; ``{in $n}``, one of
             the integers of a JSON array, and ``{not_in $n}``, none of them; ``{leases $n}``, a JSON
             array of objects as table ``l(number, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in
-            hexadecimal, as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``) and
-            ``{skip_locked}``, where rows have locks.
+            hexadecimal, as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``),
+            and ``{skip_locked}``, where rows have locks.
         postgres: For PostgreSQL; otherwise for SQLite.
     """
     spellings = _POSTGRES if postgres else _SQLITE
