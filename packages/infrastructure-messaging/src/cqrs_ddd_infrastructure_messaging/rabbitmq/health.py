@@ -58,9 +58,12 @@ class RabbitMQStatus:
 class RabbitMQHealth:
     """Asks the broker, and does not believe that a connection is well because it once was.
 
+    A broker that is low on memory or disk stops only those who publish, and tells them only when
+    they do; hence the publisher's last failure counts as a problem until a later call succeeds.
+
     Args:
         connection: It is asked through the publishing connection, which is opened if it has to be.
-        publisher: Whose last confirmation is told.
+        publisher: Whose last confirmation is told, and its last failure.
         consumers: Those that are to run in this process, under any names.
         settings: Names of what is looked at.
     """
@@ -76,12 +79,16 @@ class RabbitMQHealth:
         self._link = connection.publishing
         self._publisher = publisher
         self._consumers = dict(consumers or {})
-        self._topology = RabbitMQTopology(settings)
+        self._topology = topology = RabbitMQTopology(settings)
+        self._link.require(topology.shared(), may_declare=topology.settings.may_declare)
 
     async def check(self) -> RabbitMQStatus:
         """Return how it is now; takes no longer than the connection's timeouts."""
+        publisher = self._publisher
         problems, warnings = [], []
         unroutable: int | None = None
+        if publisher is not None and publisher.error is not None:
+            problems.append(f"not everything was published the last time: {publisher.error}")
         if await self._link.is_blocked():
             problems.append(f"{self._link}: blocked, the broker is low on memory or disk")
         else:
@@ -100,7 +107,7 @@ class RabbitMQHealth:
         return RabbitMQStatus(
             tuple(problems),
             tuple(warnings),
-            self._publisher.last_confirmed if self._publisher else None,
+            publisher.last_confirmed if publisher else None,
             unroutable,
             consumers,
         )

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RabbitMQPublisher"]
 
-_NO_ANSWER = BrokerUnavailableError("the broker did not confirm a message in time")
 # Bodies above it wait until the socket has taken them, so that a batch is not in memory twice.
 _LARGE_BODY = 16_384
 
@@ -76,25 +75,28 @@ class RabbitMQPublisher(IMessagePublisher):
         self._one_batch = asyncio.Lock()
         self._channel: AbstractChannel | None = None
         self._last_confirmed: datetime | None = None
+        self._error: BrokerUnavailableError | None = None
 
     @property
     def last_confirmed(self) -> datetime | None:
         """When the broker confirmed a message the last time, aware UTC."""
         return self._last_confirmed
 
+    @property
+    def error(self) -> BrokerUnavailableError | None:
+        """Why the last call could not get everything to the broker; ``None`` if it could."""
+        return self._error
+
     async def publish(self, messages: Sequence[OutboxMessage]) -> Sequence[PublishOutcome]:
         if not messages:
             return []
         async with self._one_batch:
-            channel = await self._usable_channel()
-            outcomes: list[PublishOutcome] = [_NO_ANSWER] * len(messages)
             try:
-                async with asyncio.timeout(self._topology.settings.publish_timeout):
-                    await self._send_streams(channel, messages, outcomes)
-            except TimeoutError:
-                # What was not confirmed may be on its way still: nothing follows it there.
-                self._link.drop(_NO_ANSWER)
-            self._look_back(channel, outcomes)
+                outcomes = await self._publish(messages)
+            except BrokerUnavailableError as error:
+                self._error = error
+                raise
+            self._look_back(outcomes)
             return outcomes
 
     async def close(self) -> None:
@@ -102,6 +104,26 @@ class RabbitMQPublisher(IMessagePublisher):
         channel, self._channel = self._channel, None
         if channel is not None:
             await self._link.close_channel(channel)
+
+    async def _publish(self, messages: Sequence[OutboxMessage]) -> list[PublishOutcome]:
+        channel = await self._usable_channel()
+        seconds = self._topology.settings.publish_timeout
+        # Until it is told otherwise.
+        silence = BrokerUnavailableError(f"the broker did not confirm within {seconds:g} s")
+        outcomes: list[PublishOutcome] = [silence] * len(messages)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._send_streams(channel, messages, outcomes)
+        except TimeoutError:
+            if await self._link.is_blocked():
+                silence.add_note("It asked to be spared: it is low on memory or disk.")
+            # What was not confirmed may be on its way still: nothing follows it there.
+            self._link.drop(silence)
+        if channel.is_closed:
+            # The exchange may be gone.
+            self._channel = None
+            self._link.check_again()
+        return outcomes
 
     async def _usable_channel(self) -> AbstractChannel:
         if self._channel is None or self._channel.is_closed or not self._link.is_open:
@@ -157,10 +179,8 @@ class RabbitMQPublisher(IMessagePublisher):
             return publish_failure(message.message_id, error)
         return None
 
-    def _look_back(self, channel: AbstractChannel, outcomes: Sequence[PublishOutcome]) -> None:
+    def _look_back(self, outcomes: Sequence[PublishOutcome]) -> None:
         if None in outcomes:
             self._last_confirmed = utc_now()
-        if channel.is_closed:
-            # The exchange may be gone.
-            self._channel = None
-            self._link.check_again()
+        unavailable = (one for one in outcomes if isinstance(one, BrokerUnavailableError))
+        self._error = next(unavailable, None)

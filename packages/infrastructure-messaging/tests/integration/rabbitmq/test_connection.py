@@ -31,7 +31,7 @@ QUOTED = "p%40ss%2Fw%23rd%3A%C3%A9%25"
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():
+    while not condition():  # noqa: ASYNC110 - it is the driver that tells, and not by an event
         await asyncio.sleep(0)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import random
 import tracemalloc
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQHealth
 from tools.services.proxy import TcpProxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from cqrs_ddd_core.ports.outbox import OutboxMessage
     from cqrs_ddd_core.ports.publisher import IMessagePublisher
@@ -56,6 +58,11 @@ async def _relay(
     return failures
 
 
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - there is nothing that would set an event
+        await asyncio.sleep(0.001)
+
+
 def _check(messages: Sequence[OutboxMessage], taken: Sequence[str], report: Report) -> None:
     """Compare the sets of ids, and the order of first deliveries within each stream (G4)."""
     sent = [str(message.message_id) for message in messages]
@@ -87,6 +94,23 @@ async def _meanwhile(proxy: TcpProxy, seconds: float) -> AsyncIterator[list[int]
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+@contextmanager
+def _measuring() -> Iterator[Callable[[], int]]:
+    """Give a function that returns the bytes in use, without what pytest keeps of the log."""
+
+    def in_use() -> int:
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    logging.disable(logging.CRITICAL)
+    tracemalloc.start()
+    try:
+        yield in_use
+    finally:
+        tracemalloc.stop()
+        logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -170,15 +194,11 @@ async def test_a_broker_that_is_away_costs_nothing_but_time(
                 await publisher.publish(messages)
             await asyncio.sleep(0.001)
 
-    await try_often(200)
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
+    with _measuring() as memory:
+        await try_often(200)
+        before = memory()
         await try_often(400)
-        after, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert after - before < 100_000
+        assert memory() - before < 50_000
     await proxy.heal()
     assert await _relay(publisher, messages) < 100
     _check(messages, await broker.take_ids(queue), record_property)
@@ -203,8 +223,7 @@ async def test_a_killed_broker_has_what_it_confirmed(
         async with asyncio.TaskGroup() as tasks:
             relay = tasks.create_task(_relay(publisher, messages, confirmed=confirmed))
             for enough in (500, 1500):
-                while len(confirmed) < enough:
-                    await asyncio.sleep(0.001)
+                await _until(lambda wanted=enough: len(confirmed) >= wanted)
                 await asyncio.to_thread(server.crash)
                 await asyncio.to_thread(server.start)
         assert relay.result()
@@ -228,7 +247,7 @@ async def test_a_broker_low_on_memory_blocks_publishing_and_nothing_else(
         [outcome] = await publisher.publish([new_message()])
         assert isinstance(outcome, BrokerUnavailableError)
         status = await health.check()
-        assert not status.is_healthy
+        assert "did not confirm" in status.problems[0]
         channel = await connection.consuming.channel()
         found = await (await channel.get_queue(queue)).get(no_ack=True, timeout=2)
         assert found is not None
