@@ -48,7 +48,9 @@ async def _run(options: Options) -> None:
     log = PurchaseLog(options.input)
     database = make_url(options.database_url).render_as_string(hide_password=True)
     console.print(f"Taking {options.input} into {database}", markup=False)
-    async with open_store(options.database_url, event_sourced=options.event_sourced) as mediator:
+    async with open_store(
+        options.database_url, event_sourced=options.event_sourced, announce=options.announce
+    ) as mediator:
         await _take_in(log, mediator, options, console)
         await _report(mediator, options, console)
 

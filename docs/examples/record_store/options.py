@@ -23,6 +23,7 @@ class Options(Namespace):
     input: Path
     database_url: str = ""
     event_sourced: bool
+    announce: bool
     rejects: Path
     chart: Path
     every: int
@@ -47,6 +48,11 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         "--event-sourced",
         action="store_true",
         help="keep customers and purchases as their events, without documents",
+    )
+    parser.add_argument(
+        "--announce",
+        action="store_true",
+        help="queue an announcement of each purchase for other services, instead of the events",
     )
     parser.add_argument(
         "--rejects", type=Path, default=_OUTPUT / "rejects.csv", help="file for refused lines"

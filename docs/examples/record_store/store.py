@@ -24,6 +24,7 @@ from cqrs_ddd_persistence_sqlalchemy import (
     upgrade,
 )
 from record_store import read_models
+from record_store.announcements import Announcements
 from record_store.customer import Customer, CustomerJoined
 from record_store.purchase import Purchase, PurchaseRecorded
 from record_store.queries import GetRevenueByMonth, GetTopCustomers, GetTotals, Reports
@@ -41,13 +42,16 @@ __all__ = ["open_store"]
 
 
 @asynccontextmanager
-async def open_store(database_url: str, *, event_sourced: bool = False) -> AsyncIterator[Mediator]:
+async def open_store(
+    database_url: str, *, event_sourced: bool = False, announce: bool = False
+) -> AsyncIterator[Mediator]:
     """Bring the tables up to date and yield the mediator that works on them.
 
     Args:
         database_url: Of SQLite or PostgreSQL.
         event_sourced: Whether aggregates are kept as their events only, instead of as documents
             with their events beside them.
+        announce: Whether the outbox gets announcements for other services, instead of the events.
     """
     engine = create_engine(database_url)
     _make_folder(engine.url)
@@ -55,7 +59,8 @@ async def open_store(database_url: str, *, event_sourced: bool = False) -> Async
         await upgrade(engine)
         async with engine.begin() as connection:
             await connection.run_sync(read_models.metadata.create_all)
-        yield _event_sourced(engine) if event_sourced else _with_documents(engine)
+        make = _event_sourced if event_sourced else _with_documents
+        yield make(engine, announce=announce)
     finally:
         await engine.dispose()
 
@@ -65,22 +70,22 @@ def _make_folder(url: URL) -> None:
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _with_documents(engine: AsyncEngine) -> Mediator:
+def _with_documents(engine: AsyncEngine, *, announce: bool) -> Mediator:
     handler = RecordPurchaseHandler(
         SQLAlchemyRepository(Customer, engine),
         SQLAlchemyRepository(Purchase, engine),
         SystemClock(),
     )
     return Mediator(
-        _handlers(engine, handler),
+        _handlers(engine, handler, announce=announce),
         partial(SQLAlchemyUnitOfWork, engine),
         middlewares=_middlewares(engine),
         event_store=SQLAlchemyEventStore(engine),
-        outbox=SQLAlchemyOutboxStorage(engine),
+        outbox=None if announce else SQLAlchemyOutboxStorage(engine),
     )
 
 
-def _event_sourced(engine: AsyncEngine) -> Mediator:
+def _event_sourced(engine: AsyncEngine, *, announce: bool) -> Mediator:
     events = SQLAlchemyEventStore(engine)
     handler = RecordPurchaseHandler(
         EventSourcedRepository(events, Customer),
@@ -90,9 +95,9 @@ def _event_sourced(engine: AsyncEngine) -> Mediator:
     factory = EventSourcedMediatorFactory(
         events,
         partial(SQLAlchemyUnitOfWork, engine),
-        _handlers(engine, handler),
+        _handlers(engine, handler, announce=announce),
         middlewares=_middlewares(engine),
-        outbox=SQLAlchemyOutboxStorage(engine),
+        outbox=None if announce else SQLAlchemyOutboxStorage(engine),
     )
     for aggregate in (Customer, Purchase):
         factory.register_event_sourced_type(aggregate.aggregate_type)
@@ -103,12 +108,17 @@ def _middlewares(engine: AsyncEngine) -> list[IMiddleware]:
     return [RetryMiddleware(), IdempotencyMiddleware(SQLAlchemyInbox(engine))]
 
 
-def _handlers(engine: AsyncEngine, record_purchase: RecordPurchaseHandler) -> HandlerRegistry:
+def _handlers(
+    engine: AsyncEngine, record_purchase: RecordPurchaseHandler, *, announce: bool
+) -> HandlerRegistry:
     registry = HandlerRegistry()
     registry.register_command_handler(RecordPurchase, record_purchase)
     registry.register_event_handler(CustomerJoined, read_models.add_customer)
     registry.register_event_handler(PurchaseRecorded, read_models.add_to_customer)
     registry.register_event_handler(PurchaseRecorded, read_models.add_to_month)
+    if announce:
+        announcements = Announcements(SQLAlchemyOutboxStorage(engine))
+        registry.register_event_handler(PurchaseRecorded, announcements.announce)
     reports = Reports(engine)
     registry.register_query_handler(GetTopCustomers, reports.top_customers)
     registry.register_query_handler(GetRevenueByMonth, reports.revenue_by_month)
