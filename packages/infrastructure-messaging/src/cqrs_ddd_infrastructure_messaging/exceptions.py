@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING
 from cqrs_ddd_core.primitives.exceptions import (
     BrokerUnavailableError,
     ConfigurationError,
+    DomainError,
     MessagingError,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
 __all__ = [
     "AbandonedMessageError",
+    "CommandRefusedError",
     "DeadLetterError",
     "MalformedMessageError",
     "MessageKindError",
     "MessageOrderError",
     "NotSubscribedError",
     "QueueFullError",
+    "ReplyTimeoutError",
     "TopicError",
     "TopologyMismatchError",
     "UnroutableMessageError",
@@ -81,6 +85,26 @@ class MessageOrderError(MessagingError):
 
 class TopicError(MessagingError, ConfigurationError):
     """A topic or a pattern of topics is not written as it must be, or given twice."""
+
+
+class CommandRefusedError(MessagingError, DomainError):
+    """Another bounded context refused a command, for good; nothing was changed there.
+
+    Args:
+        command_id: Which command.
+        error_type: Class name of the error there.
+        message: Its text.
+        errors: Messages per field, of a validation error.
+    """
+
+    def __init__(
+        self, command_id: UUID, error_type: str, message: str, errors: Mapping[str, Sequence[str]]
+    ) -> None:
+        super().__init__(f"command {command_id} was refused with {error_type}: {message}")
+        self.command_id = command_id
+        self.error_type = error_type
+        self.message = message
+        self.errors: dict[str, list[str]] = {name: list(found) for name, found in errors.items()}
 
 
 class DeadLetterError(MessagingError):
@@ -156,3 +180,21 @@ class AbandonedMessageError(MessagingError):
     def __init__(self, deliveries: int) -> None:
         super().__init__(f"it was delivered {deliveries} times, and nobody lived to answer")
         self.deliveries = deliveries
+
+
+class ReplyTimeoutError(MessagingError):
+    """No answer to a command came in time: it may have been handled, or may be later.
+
+    Args:
+        command_id: Which command.
+        seconds: How long it was waited for; ``None`` when the bus was stopped.
+    """
+
+    def __init__(self, command_id: UUID, seconds: float | None) -> None:
+        waited = "before the bus stopped" if seconds is None else f"within {seconds:g} s"
+        super().__init__(
+            f"no answer to command {command_id} came {waited}, so its outcome is unknown; send it "
+            "again with the same command_id, which is handled once and answered the same way"
+        )
+        self.command_id = command_id
+        self.seconds = seconds

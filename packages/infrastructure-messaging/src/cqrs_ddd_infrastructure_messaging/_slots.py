@@ -1,0 +1,15 @@
+"""Slots: how streams are spread over the queues of a consumer, the same in every process."""
+
+from __future__ import annotations
+
+from cqrs_ddd_core.ports.outbox import partition_of
+
+__all__ = ["SLOTS", "slot_of"]
+
+#: Streams are spread over so many slots, which consumers with partitions divide among them.
+SLOTS = 32
+
+
+def slot_of(tenant_id: str, stream: str) -> int:
+    """Return the slot of a stream: the same in every process and version."""
+    return partition_of(f"{tenant_id}/{stream}", SLOTS)

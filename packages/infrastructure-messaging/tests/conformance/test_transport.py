@@ -1,0 +1,61 @@
+"""Every transport keeps the promises of a whole transport."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cqrs_ddd_infrastructure_messaging.nats import NATSConsumer
+from cqrs_ddd_infrastructure_messaging.retry import RetryLadder
+from cqrs_ddd_infrastructure_messaging.routing import TopicRouter
+from cqrs_ddd_infrastructure_messaging.testing import (
+    ROUTES,
+    TransportConformance,
+    TransportSubject,
+)
+from tools.services.proxy import TcpProxy
+
+if TYPE_CHECKING:
+    from tests.conformance.conftest import NATS
+
+LADDER = RetryLadder(delays=(0.02, 0.04))
+
+
+class TestNATSTransport(TransportConformance):
+    @pytest.fixture
+    async def subject(self, nats_server: NATS) -> AsyncIterator[TransportSubject]:
+        server = nats_server
+        async with TcpProxy(server.url) as proxy:
+
+            def new_consumer(
+                *, patterns: Collection[str] = (), partitions: int = 0
+            ) -> NATSConsumer:
+                return server.consumer(
+                    server.connection(proxy.url),
+                    router=TopicRouter("suite"),
+                    retry=LADDER,
+                    patterns=patterns,
+                    partitions=partitions,
+                )
+
+            async def publish_bytes(body: bytes, headers: Mapping[str, str]) -> None:
+                link = await server.connection().link(server.topology)
+                subject = f"{server.settings.prefix}.messages.0.0.0.0.0.event.suite"
+                await link.jetstream.publish(
+                    f"{subject}.SampleOrderPlaced.-", body, headers=dict(headers)
+                )
+
+            yield TransportSubject(
+                publisher=server.publisher(
+                    server.connection(proxy.url), router=TopicRouter("suite", routes=ROUTES)
+                ),
+                new_consumer=new_consumer,
+                dead_letters=server.dead_letters(),
+                max_attempts=LADDER.max_attempts,
+                max_payload_bytes=10_000,
+                publish_bytes=publish_bytes,
+                crash=server.crash,
+                cut_connections=proxy.cut,
+            )
