@@ -66,10 +66,6 @@ class Exchange(InMemoryMessageBus):
     def _distribute(self, message: OutboxMessage) -> None:
         super().accept(message)
 
-    def _matches(self, message: OutboxMessage, message_types: Collection[str]) -> bool:
+    def _matches(self, message: OutboxMessage, patterns: Collection[str]) -> bool:
         topic = self._router.topic_of(message)
-        return any(
-            topic_matches(pattern, topic)
-            for message_type in message_types
-            for pattern in self._router.patterns_for(message_type)
-        )
+        return any(topic_matches(pattern, topic) for pattern in patterns)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, MessagingError
 from cqrs_ddd_infrastructure_messaging.consuming import BatchHandler, IBatchMessageConsumer
 from cqrs_ddd_infrastructure_messaging.exceptions import NotSubscribedError
+from cqrs_ddd_infrastructure_messaging.routing import check_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.consumer import MessageHandler
     from cqrs_ddd_core.ports.outbox import OutboxMessage
     from cqrs_ddd_infrastructure_messaging.memory.transport import InMemoryTransport
+    from cqrs_ddd_infrastructure_messaging.routing import TopicRouter
 
 __all__ = ["InMemoryTransportConsumer"]
 
@@ -27,14 +29,27 @@ _logger = logging.getLogger(__name__)
 class InMemoryTransportConsumer(IBatchMessageConsumer):
     """Delivers messages of a transport in memory; made by its ``new_consumer``.
 
-    Of several consumers with one name, one delivers at a time, and the next when it stops.
+    Several consumers with one name take turns, so that streams stay in order.
 
     Args:
         transport: Whose messages.
+        router: Knows the topics of the types.
+        patterns: Topics it is bound to beside those of the types.
+        skip_other_types: Take messages of types that were not asked for as handled.
     """
 
-    def __init__(self, transport: InMemoryTransport) -> None:
+    def __init__(
+        self,
+        transport: InMemoryTransport,
+        *,
+        router: TopicRouter,
+        patterns: Collection[str] = (),
+        skip_other_types: bool = False,
+    ) -> None:
         self._transport = transport
+        self._router = router
+        self._patterns = [check_pattern(pattern) for pattern in patterns]
+        self._skips_other_types = skip_other_types
         self._workers: dict[str, _Worker] = {}
         self._is_started = False
 
@@ -66,8 +81,15 @@ class InMemoryTransportConsumer(IBatchMessageConsumer):
         if consumer in self._workers:
             msg = f"{consumer!r} is subscribed already: use another consumer name"
             raise ConfigurationError(msg)
-        worker = _Worker(self._transport, consumer, message_types, handler, batch_size)
-        self._workers[consumer] = worker
+        types = frozenset(message_types)
+        topics = [topic for name in types for topic in self._router.patterns_for(name)]
+        self._workers[consumer] = worker = _Worker(
+            self._transport,
+            consumer,
+            self._transport.bind(consumer, [*topics, *self._patterns]),
+            _of_types(types, handler, consumer, skips_others=self._skips_other_types),
+            batch_size=batch_size,
+        )
         if self._is_started:
             worker.start()
 
@@ -88,14 +110,14 @@ class _Worker:
         self,
         transport: InMemoryTransport,
         consumer: str,
-        message_types: Collection[str],
+        queue: asyncio.Queue[Delivery],
         handler: BatchHandler,
+        *,
         batch_size: int,
     ) -> None:
         self._transport = transport
         self._consumer = consumer
-        self._queue = transport.bind(consumer, message_types)
-        self._types = frozenset(message_types)
+        self._queue = queue
         self._handler = handler
         self._batch_size = batch_size
         self._task: asyncio.Task[None] | None = None
@@ -121,8 +143,9 @@ class _Worker:
         self._task = None
 
     async def _run(self) -> None:
-        async with self._transport.turn_of(self._consumer):
-            while not self._is_stopping:
+        while not self._is_stopping:
+            # One after the other, so that streams stay in order whoever handles them.
+            async with self._transport.turn_of(self._consumer):
                 batch = [await self._queue.get()]
                 while len(batch) < self._batch_size and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
@@ -145,7 +168,7 @@ class _Worker:
 
     async def _outcomes(self, batch: Sequence[Delivery]) -> deque[Exception | None]:
         """Return an outcome for each, or none at all when they have to be handled one by one."""
-        if len(batch) == 1 or any(self._refusal(delivery) for delivery in batch):
+        if len(batch) == 1:
             return deque()
         try:
             return deque(await self._handle(batch))
@@ -155,7 +178,7 @@ class _Worker:
 
     async def _outcome_of(self, delivery: Delivery) -> Exception | None:
         try:
-            return self._refusal(delivery) or (await self._handle([delivery]))[0]
+            return (await self._handle([delivery]))[0]
         except Exception as error:  # noqa: BLE001 - it is the outcome, which is logged
             return error
 
@@ -165,11 +188,6 @@ class _Worker:
             msg = f"a batch handler got {len(batch)} messages and returned {len(outcomes)} outcomes"
             raise MessagingError(msg)
         return outcomes
-
-    def _refusal(self, delivery: Delivery) -> Exception | None:
-        if delivery.message.message_type in self._types:
-            return None
-        return NotSubscribedError(delivery.message.message_type, self._consumer)
 
     def _settle(self, delivery: Delivery, outcome: Exception | None) -> None:
         if outcome is not None:
@@ -191,5 +209,26 @@ def _in_batches_of_one(handler: MessageHandler) -> BatchHandler:
         for message in messages:
             await handler(message)
         return [None] * len(messages)
+
+    return handle
+
+
+def _of_types(
+    message_types: frozenset[str], handler: BatchHandler, consumer: str, *, skips_others: bool
+) -> BatchHandler:
+    """Return a handler that is called with messages of these types only."""
+
+    def refusal(message: OutboxMessage) -> Exception | None:
+        return None if skips_others else NotSubscribedError(message.message_type, consumer)
+
+    async def handle(messages: Sequence[OutboxMessage]) -> Sequence[Exception | None]:
+        wanted = [message for message in messages if message.message_type in message_types]
+        if len(wanted) == len(messages):
+            return await handler(messages)
+        outcomes = iter(await handler(wanted) if wanted else ())
+        return [
+            next(outcomes) if message.message_type in message_types else refusal(message)
+            for message in messages
+        ]
 
     return handle

@@ -68,10 +68,11 @@ class InMemoryTransport:
         self._clock = clock or FixedClock()
         self._timeline = Timeline(self._clock)
         self._ladder = retry or RetryLadder()
+        self._router = router or TopicRouter()
         self._serializer = serializer or EnvelopeSerializer(source="/memory")
         self._passes_time = passes_time
         self._bus = Exchange(
-            router or TopicRouter(),
+            self._router,
             self._serializer,
             Faults(faults or FaultPlan()),
             self._timeline,
@@ -100,9 +101,27 @@ class InMemoryTransport:
         """What its consumers gave up."""
         return self._letters
 
-    def new_consumer(self) -> InMemoryTransportConsumer:
-        """Return a consumer; those with the same consumer names share messages."""
-        consumer = InMemoryTransportConsumer(self)
+    def new_consumer(
+        self,
+        *,
+        router: TopicRouter | None = None,
+        patterns: Collection[str] = (),
+        skip_other_types: bool = False,
+    ) -> InMemoryTransportConsumer:
+        """Return a consumer; those with the same consumer names share messages.
+
+        Args:
+            router: Knows the topics of the types it asks for; that of the transport if not given.
+            patterns: Topics it is bound to beside those of the types, such as ``orders.#``.
+            skip_other_types: Take messages of types that were not asked for as handled, instead
+                of trying them again and giving them up.
+        """
+        consumer = InMemoryTransportConsumer(
+            self,
+            router=router or self._router,
+            patterns=patterns,
+            skip_other_types=skip_other_types,
+        )
         self._consumers.append(consumer)
         return consumer
 
@@ -139,9 +158,9 @@ class InMemoryTransport:
                 self.look_later()
                 await self._is_quiet.wait()
 
-    def bind(self, consumer: str, message_types: Collection[str]) -> asyncio.Queue[Delivery]:
-        """Return the queue of a consumer name; for consumers."""
-        return self._bus.bind(consumer, message_types)
+    def bind(self, consumer: str, patterns: Collection[str]) -> asyncio.Queue[Delivery]:
+        """Return the queue of a consumer name, bound to patterns of topics; for consumers."""
+        return self._bus.bind(consumer, patterns)
 
     def turn_of(self, consumer: str) -> asyncio.Lock:
         """Return what one consumer of a name has at a time; for consumers."""
