@@ -23,6 +23,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     BrokerUnavailableError,
     ConfigurationError,
     MessagingError,
+    UndeliverableError,
 )
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 from cqrs_ddd_core.testing.publisher import Received
@@ -124,6 +125,16 @@ async def test_a_message_that_keeps_failing_is_parked_with_its_error(relay: Rela
     assert relay.publisher.tried == [poison] * 3
     [parked] = await relay.storage.list_parked()
     assert (parked.message, parked.error) == (poison, "MessagingError: no")
+
+
+async def test_what_no_further_try_will_heal_is_parked_at_once(relay: Relay) -> None:
+    message = new_message("poison")
+    await relay.storage.save_messages([message])
+    relay.publisher.refuses = lambda _: UndeliverableError("nobody knows this command")
+    await relay.service.process_batch()
+    [parked] = await relay.storage.list_parked()
+    assert (parked.message, parked.attempts) == (message, 1)
+    assert parked.error == "UndeliverableError: nobody knows this command"
 
 
 async def test_a_batch_full_of_poison_blocks_nothing_behind_it(relay: Relay) -> None:

@@ -11,11 +11,14 @@ from cqrs_ddd_infrastructure_messaging.asyncapi import (
 from cqrs_ddd_infrastructure_messaging.buffering import BufferedPublisher, BufferStatistics
 from cqrs_ddd_infrastructure_messaging.envelope import MessageEnvelope, to_envelope
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError, TopicError
+from cqrs_ddd_infrastructure_messaging.local_commands import LocalCommandPublisher
+from cqrs_ddd_infrastructure_messaging.parked import ParkedMessages
 from cqrs_ddd_infrastructure_messaging.publishing import (
     InstrumentedPublisher,
     KindPublisher,
     PublisherMetrics,
 )
+from cqrs_ddd_infrastructure_messaging.relay import OutboxRelay, RelayHealth
 from cqrs_ddd_infrastructure_messaging.routing import (
     TopicRouter,
     check_pattern,
@@ -37,10 +40,14 @@ __all__ = [
     "EnvelopeSerializer",
     "InstrumentedPublisher",
     "KindPublisher",
+    "LocalCommandPublisher",
     "MalformedMessageError",
     "MessageEnvelope",
     "MessageLimits",
+    "OutboxRelay",
+    "ParkedMessages",
     "PublisherMetrics",
+    "RelayHealth",
     "TopicError",
     "TopicRouter",
     "TopologyDescription",

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from cqrs_ddd_core.outbox.leases import PartitionLeases
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
-from cqrs_ddd_core.primitives.exceptions import BrokerUnavailableError, ConfigurationError
+from cqrs_ddd_core.primitives.exceptions import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    UndeliverableError,
+)
 from cqrs_ddd_core.primitives.id_generator import new_id
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 
@@ -36,8 +40,8 @@ class OutboxService:
     Guarantee (G4): a message is marked as published after the broker has confirmed it; the
     messages of one stream are published in order; duplicates come only from a crash, a lost
     lease or a lost confirmation. A message that fails holds back its own stream, is tried again
-    after growing waits, and is parked with its error after ``max_attempts`` (G9). While the
-    broker is unavailable nothing is parked.
+    after growing waits, and is parked with its error after ``max_attempts``, at once after an
+    ``UndeliverableError`` (G9). While the broker is unavailable nothing is parked.
 
     Args:
         storage: The outbox.
@@ -130,6 +134,9 @@ class OutboxService:
                 ahead = self._claim_behind(leases, claimed) if goes_on else _nothing()
                 done += len(claimed)
                 claimed = await self._process(leases, claimed, ahead)
+                if claimed and is_stopping():
+                    await self._give_back(leases, claimed)
+                    break
             return done
 
     @property
@@ -209,17 +216,21 @@ class OutboxService:
         """Return what follows except what a failure holds back; that has not been tried."""
         unavailable = batch.unavailable()
         held = [i for i in following if unavailable is not None or batch.holds_back(i)]
-        untried = [item.sequence for item in (*batch.untried(), *held)]
-        if untried:
-            await self._storage.return_claimed(leases, untried)
+        await self._give_back(leases, [*batch.untried(), *held])
         if unavailable is not None:
             raise unavailable
         return [item for item in following if not batch.holds_back(item)]
 
+    async def _give_back(
+        self, leases: Sequence[OutboxPartition], untried: Sequence[PendingMessage]
+    ) -> None:
+        if untried:
+            await self._storage.return_claimed(leases, [item.sequence for item in untried])
+
     async def _note_failure(
         self, leases: Sequence[OutboxPartition], item: PendingMessage, failure: Exception
     ) -> None:
-        gives_up = item.attempts >= self._max_attempts
+        gives_up = item.attempts >= self._max_attempts or isinstance(failure, UndeliverableError)
         retry_in = None if gives_up else self._backoff.delay(item.attempts)
         _logger.log(
             logging.ERROR if gives_up else logging.WARNING,

@@ -40,6 +40,7 @@ __all__ = [
     "SpecificationLimitError",
     "SpecificationValueError",
     "TransientPersistenceError",
+    "UndeliverableError",
     "UniqueViolationError",
     "UnitOfWorkError",
     "UnknownEventTypeError",
@@ -376,6 +377,10 @@ class InboxError(PersistenceError):
 
 class MessagingError(InfrastructureError):
     """A message could not be published or received."""
+
+
+class UndeliverableError(MessagingError):
+    """No further try will bring this message to where it goes: it is parked at once."""
 
 
 class BrokerUnavailableError(MessagingError):
