@@ -13,7 +13,7 @@ from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.ports.event_store import StreamId
 from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.testing import Conformance
-from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, MOMENT, new_stream
 
 __all__ = ["SnapshotStoreConformance", "SnapshotStoreSubject"]
@@ -182,7 +182,7 @@ class SnapshotStoreConformance(Conformance):
             assert await subject.store.get_snapshot_count() == 1
         assert await _latest_version(subject, stream) == 1
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_do_not_see_it_before_the_commit(
         self, subject: SnapshotStoreSubject
     ) -> None:

@@ -13,7 +13,7 @@ from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.testing import Conformance
-from cqrs_ddd_core.testing.conformance import Veto, elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import Veto, elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT
 
 __all__ = ["SubjectKeysConformance", "SubjectKeysSubject"]
@@ -127,7 +127,7 @@ class SubjectKeysConformance(Conformance):
         assert len(kept) == 1
         assert (await subject.store.find(["anna"]))["anna"].wrapped_key in kept
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_see_a_key_after_its_commit(self, subject: SubjectKeysSubject) -> None:
         async with subject.unit_of_work():
             await subject.store.get_or_create({"anna": b"a"})

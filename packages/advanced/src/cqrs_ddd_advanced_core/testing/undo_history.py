@@ -24,7 +24,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     UnitOfWorkError,
 )
 from cqrs_ddd_core.primitives.id_generator import new_id
-from cqrs_ddd_core.testing.conformance import Conformance, elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import Conformance, elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, MOMENT, new_events, new_stream
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class UndoHistoryConformance(Conformance):
         assert await subject.history.get(entry.token) is not None
         assert await subject.event_store.get_stream_version(stream) == 1
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_see_nothing_before_the_commit(self, subject: UndoHistorySubject) -> None:
         known, entry = await subject.history.add(_entry()), _entry()
         async with subject.unit_of_work():

@@ -11,7 +11,7 @@ from cqrs_ddd_core.ports.locking import ILockStrategy, LockMode, ResourceIdentif
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.primitives.exceptions import LockAcquisitionError
 from cqrs_ddd_core.testing.cancellation import completes_despite_cancellation_at
-from cqrs_ddd_core.testing.conformance import Conformance
+from cqrs_ddd_core.testing.conformance import Conformance, needs
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT
 
 __all__ = ["LockingConformance"]
@@ -252,7 +252,7 @@ class LockingConformance(Conformance):
                 return
         pytest.fail("more awaits than expected")
 
-    @pytest.mark.needs("fairness")
+    @needs("fairness")
     async def test_locks_are_granted_in_the_order_they_were_asked_for(
         self, subject: ILockStrategy
     ) -> None:

@@ -30,7 +30,7 @@ from cqrs_ddd_advanced_core.testing.samples import SampleAccount
 from cqrs_ddd_core.ports.event_store import EventFilter, IEventStore, StreamId
 from cqrs_ddd_core.primitives.exceptions import EventStoreError
 from cqrs_ddd_core.primitives.id_generator import new_id
-from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.samples import MOMENT, new_event, new_events, new_stream
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class ArchivingTests(ArchiveSuite):
             await asyncio.gather(write(), archive(), archive(), read())
         assert len(await whole.get_events(stream)) == 35
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_a_reader_sees_all_events_while_they_are_being_moved(
         self, subject: EventArchiveSubject, whole: IEventStore
     ) -> None:

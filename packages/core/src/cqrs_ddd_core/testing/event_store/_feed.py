@@ -18,7 +18,7 @@ from cqrs_ddd_core.ports.event_store import (
 )
 from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.exceptions import ConcurrencyError, TransientPersistenceError
-from cqrs_ddd_core.testing.conformance import Veto
+from cqrs_ddd_core.testing.conformance import Veto, needs
 from cqrs_ddd_core.testing.event_store._suite import EventStoreSuite, ids_of, is_increasing
 from cqrs_ddd_core.testing.samples import MOMENT, new_event, new_events, new_stream
 
@@ -135,7 +135,7 @@ class FeedTests(EventStoreSuite):
         assert is_last
         assert position == await store.get_latest_position()
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_a_reader_loses_nothing_under_writers_that_roll_back(
         self, store: IEventStore, unit_of_work: UnitOfWorkFactory
     ) -> None:

@@ -17,7 +17,7 @@ from cqrs_ddd_core.ports.event_store import (
 )
 from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.exceptions import NewestEventError, OptimisticConcurrencyError
-from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.event_store._suite import EventStoreSuite, ids_of
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, new_event, new_events, new_stream
 
@@ -64,7 +64,7 @@ class RemovalTests(EventStoreSuite):
             assert [s.aggregate_id for s in await store.get_streams("Order")] == ["1", "2"]
         assert [s.aggregate_id for s in await store.get_streams("Order")] == ["2"]
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_do_not_see_a_stream_before_its_commit(
         self, store: IEventStore, unit_of_work: UnitOfWorkFactory
     ) -> None:

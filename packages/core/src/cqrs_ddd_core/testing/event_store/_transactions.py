@@ -10,7 +10,7 @@ from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.ports.event_store import NO_STREAM, IEventStore, StreamId
 from cqrs_ddd_core.ports.unit_of_work_scope import UnitOfWorkFactory
 from cqrs_ddd_core.primitives.exceptions import ConcurrencyError, OptimisticConcurrencyError
-from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.event_store._suite import EventStoreSuite, ids_of
 from cqrs_ddd_core.testing.samples import new_event, new_events, new_stream
 
@@ -44,7 +44,7 @@ class TransactionTests(EventStoreSuite):
             later = [e async for e in store.read_stream(stream, after_version=3, batch_size=1)]
             assert ids_of(later) == ids_of(events[3:])
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_see_an_append_after_its_commit(
         self, store: IEventStore, unit_of_work: UnitOfWorkFactory
     ) -> None:

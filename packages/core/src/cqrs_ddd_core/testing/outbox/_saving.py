@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
-
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, OutboxStatus, partition_of
-from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.outbox._suite import (
     OutboxSubject,
     OutboxSuite,
@@ -68,7 +66,7 @@ class SavingTests(OutboxSuite):
             await subject.storage.save_messages([kept])
         assert ids_of(await claim_all(subject.storage)) == [kept.message_id]
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_messages_are_handed_out_after_their_commit(self, subject: OutboxSubject) -> None:
         async with subject.unit_of_work():
             await subject.storage.save_messages([new_message()])

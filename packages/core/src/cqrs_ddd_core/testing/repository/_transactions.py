@@ -12,7 +12,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     UnrecordedEventsError,
     UnsavedChangesError,
 )
-from cqrs_ddd_core.testing.conformance import elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.repository._suite import RepositorySubject, RepositorySuite, ids_of
 from cqrs_ddd_core.testing.samples import SampleOrder, new_order, place_order
 
@@ -39,7 +39,7 @@ class TransactionTests(RepositorySuite):
         assert ids_of(await repository.search()) == ["a", "c"]
         assert (await repository.get("a")).version == 3
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_see_a_save_after_its_commit(self, subject: RepositorySubject) -> None:
         repository, order = subject.repository, new_order("a", note="old")
         await repository.save(order)

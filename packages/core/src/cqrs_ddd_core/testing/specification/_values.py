@@ -11,6 +11,7 @@ import pytest
 from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.domain.specification import SpecificationOperator as Op
 from cqrs_ddd_core.domain.specification import field
+from cqrs_ddd_core.testing.conformance import needs
 from cqrs_ddd_core.testing.specification._suite import SpecificationSubject, SpecificationSuite
 from cqrs_ddd_core.testing.specimens import Colour, Specimen
 
@@ -74,7 +75,7 @@ class ValueTests(SpecificationSuite):
         )
         assert await subject.find(QueryOptions(specification)) == list(expected)
 
-    @pytest.mark.needs("exact_decimals")
+    @needs("exact_decimals")
     async def test_decimals_of_any_length_compare_exactly(
         self, subject: SpecificationSubject
     ) -> None:

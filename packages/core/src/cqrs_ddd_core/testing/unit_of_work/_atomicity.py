@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from cqrs_ddd_core.ports.unit_of_work import UnitOfWorkState
-from cqrs_ddd_core.testing.conformance import Veto, elsewhere, rolled_back
+from cqrs_ddd_core.testing.conformance import Veto, elsewhere, needs, rolled_back
 from cqrs_ddd_core.testing.samples import new_stream
 from cqrs_ddd_core.testing.unit_of_work._suite import (
     ALL,
@@ -53,7 +51,7 @@ class AtomicityTests(UnitOfWorkSuite):
         assert uow.state is UnitOfWorkState.COMMITTED
         assert await work.traces() == ALL
 
-    @pytest.mark.needs("concurrent_transactions")
+    @needs("concurrent_transactions")
     async def test_others_see_nothing_before_the_commit(self, subject: UnitOfWorkSubject) -> None:
         work = Work(subject)
         async with subject.unit_of_work():
