@@ -116,14 +116,16 @@ class Broker:
         async with await aio_pika.connect(self.url) as connection:
             yield await (await connection.channel()).get_underlay_channel()
 
-    async def listen(self, pattern: str = "#", **arguments: str | int) -> str:
+    async def listen(
+        self, pattern: str = "#", *, arguments: Mapping[str, str | int] | None = None
+    ) -> str:
         """Bind a new queue to the topics of the pattern and return its name."""
         queue = f"{self.settings.prefix}.listening-{len(self._queues)}"
         self._queues.append(queue)
         self.connection().publishing.require(self.topology.shared())
         await self._connections[-1].publishing.channel()
         async with self.channel() as channel:
-            await channel.queue_declare(queue, durable=True, arguments=arguments)
+            await channel.queue_declare(queue, durable=True, arguments=dict(arguments or {}))
             await channel.queue_bind(queue, self.topology.exchange, f"{pattern}.*")
         return queue
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,10 +11,13 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQConsumer
 from cqrs_ddd_infrastructure_messaging.routing import TopicRouter
 from cqrs_ddd_infrastructure_messaging.serialization import EnvelopeSerializer
 
+if TYPE_CHECKING:
+    from tests.conftest import Broker
+
 
 class TestRabbitMQPublisher(PublisherConformance):
     @pytest.fixture
-    async def subject(self, broker: Any) -> PublisherSubject:
+    async def subject(self, broker: Broker) -> PublisherSubject:
         connection = broker.connection()
 
         def new_consumer() -> RabbitMQConsumer:

@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,8 +23,8 @@ from tools.services.proxy import TcpProxy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-# The fixture class lives in a conftest, which cannot be imported.
-Broker = Any
+    from tests.conftest import Broker
+
 
 PASSWORD = "p@ss/w#rd:é%"
 QUOTED = "p%40ss%2Fw%23rd%3A%C3%A9%25"

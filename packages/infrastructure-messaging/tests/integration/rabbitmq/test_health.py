@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,10 +12,9 @@ from cqrs_ddd_core.testing.samples import new_message
 from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQHealth
 
 if TYPE_CHECKING:
-    from tools.services.proxy import TcpProxy
+    from tests.conftest import Broker
 
-# The fixture class lives in a conftest, which cannot be imported.
-Broker = Any
+    from tools.services.proxy import TcpProxy
 
 
 @dataclass

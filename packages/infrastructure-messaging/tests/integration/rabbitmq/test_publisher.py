@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,10 +21,9 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQSettings
 from cqrs_ddd_infrastructure_messaging.serialization import EnvelopeSerializer
 
 if TYPE_CHECKING:
-    from tools.services.proxy import TcpProxy
+    from tests.conftest import Broker
 
-# The fixture class lives in a conftest, which cannot be imported.
-Broker = Any
+    from tools.services.proxy import TcpProxy
 
 
 async def test_a_message_is_persistent_and_its_properties_are_those_of_the_outbox(
@@ -105,7 +104,7 @@ async def test_a_queue_that_is_deleted_live_loses_nothing(broker: Broker) -> Non
 
 async def test_a_full_queue_is_nobodys_fault_and_loses_nothing(broker: Broker) -> None:
     """F24: what is refused is sent again until there is room, in the order of its stream."""
-    queue = await broker.listen(**{"x-max-length": 10, "x-overflow": "reject-publish"})
+    queue = await broker.listen(arguments={"x-max-length": 10, "x-overflow": "reject-publish"})
     publisher = broker.publisher(broker.connection())
     messages = [new_message(f"Order-{number % 5}") for number in range(100)]
     pending, taken = list(messages), []

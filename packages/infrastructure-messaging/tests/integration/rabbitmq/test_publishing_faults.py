@@ -7,9 +7,11 @@ import gc
 import logging
 import random
 import tracemalloc
+from collections.abc import Callable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -19,15 +21,15 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQHealth
 from tools.services.proxy import TcpProxy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from tests.conftest import Broker, NewBroker
 
     from cqrs_ddd_core.ports.outbox import OutboxMessage
     from cqrs_ddd_core.ports.publisher import IMessagePublisher
     from tools.services.rabbitmq import RabbitMQServer
 
-# The fixture class lives in a conftest, which cannot be imported.
-Broker = Any
-Report = Any
+Report: TypeAlias = Callable[[str, object], None]
 
 
 def _messages(count: int, *, streams: int) -> list[OutboxMessage]:
@@ -56,6 +58,10 @@ async def _relay(
         done += [message for message, outcome in sent if outcome is None]
         pending = [m for m, outcome in sent if outcome is not None] + pending[batch:]
     return failures
+
+
+def _has(items: Sequence[object], count: int) -> bool:
+    return len(items) >= count
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -207,13 +213,13 @@ async def test_a_broker_that_is_away_costs_nothing_but_time(
 @pytest.mark.fault
 async def test_a_killed_broker_has_what_it_confirmed(
     new_rabbitmq_server: Callable[[], RabbitMQServer],
-    broker_at: Callable[[str], Any],
+    broker_at: NewBroker,
     record_property: Report,
 ) -> None:
     """F21: SIGKILL while messages are under way, twice; then a start with its data."""
     server = await asyncio.to_thread(new_rabbitmq_server)
     async with broker_at(server.url) as broker:
-        queue = await broker.listen(**{"x-queue-type": "quorum"})
+        queue = await broker.listen(arguments={"x-queue-type": "quorum"})
         publisher = broker.publisher(broker.connection(timeout=10.0))
         # A quorum queue has to be settled: one made just before the kill may find no leader.
         settled = _messages(100, streams=10)
@@ -223,7 +229,7 @@ async def test_a_killed_broker_has_what_it_confirmed(
         async with asyncio.TaskGroup() as tasks:
             relay = tasks.create_task(_relay(publisher, messages, confirmed=confirmed))
             for enough in (500, 1500):
-                await _until(lambda wanted=enough: len(confirmed) >= wanted)
+                await _until(partial(_has, confirmed, enough))
                 await asyncio.to_thread(server.crash)
                 await asyncio.to_thread(server.start)
         assert relay.result()
@@ -232,7 +238,7 @@ async def test_a_killed_broker_has_what_it_confirmed(
 
 @pytest.mark.fault
 async def test_a_broker_low_on_memory_blocks_publishing_and_nothing_else(
-    new_rabbitmq_server: Callable[[], RabbitMQServer], broker_at: Callable[[str], Any]
+    new_rabbitmq_server: Callable[[], RabbitMQServer], broker_at: NewBroker
 ) -> None:
     """F23, G11: publishing fails in its time, health says why, and consuming goes on."""
     server = await asyncio.to_thread(new_rabbitmq_server)
