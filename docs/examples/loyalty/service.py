@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from cqrs_ddd_core import EventDispatcher, EventTypeRegistry
 from cqrs_ddd_core.cqrs import EventSerializer
-from cqrs_ddd_infrastructure_messaging.handlers import handle_events
-from cqrs_ddd_infrastructure_messaging.idempotency import IdempotentConsumer
+from cqrs_ddd_infrastructure_messaging import IdempotentConsumer, handle_events
 from cqrs_ddd_persistence_sqlalchemy import (
     SQLAlchemyInbox,
     SQLAlchemyUnitOfWork,

@@ -9,8 +9,7 @@ import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
-from cqrs_ddd_core.outbox import OutboxService, OutboxWorker
-from cqrs_ddd_infrastructure_messaging import EnvelopeSerializer, TopicRouter
+from cqrs_ddd_infrastructure_messaging import EnvelopeSerializer, OutboxRelay, TopicRouter
 from cqrs_ddd_infrastructure_messaging.rabbitmq import (
     RabbitMQConnection,
     RabbitMQPublisher,
@@ -51,12 +50,11 @@ async def _relay(options: Namespace) -> None:
                 settings=RabbitMQSettings(prefix=options.prefix),
             )
             outbox = SQLAlchemyOutboxStorage(engine)
-            service = OutboxService(outbox, publisher, lease_seconds=LEASE)
-            worker = OutboxWorker(service, poll_interval=0.2)
-            await worker.start()
+            relay = OutboxRelay(outbox, publisher, poll_interval=0.2, lease_seconds=LEASE)
+            await relay.start()
             print("ready", flush=True)
             await stop.wait()
-            await worker.stop()
+            await relay.stop()
             await publisher.close()
     finally:
         await engine.dispose()

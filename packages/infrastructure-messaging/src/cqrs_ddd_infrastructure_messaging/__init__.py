@@ -11,6 +11,8 @@ from cqrs_ddd_infrastructure_messaging.asyncapi import (
 from cqrs_ddd_infrastructure_messaging.buffering import BufferedPublisher, BufferStatistics
 from cqrs_ddd_infrastructure_messaging.envelope import MessageEnvelope, to_envelope
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError, TopicError
+from cqrs_ddd_infrastructure_messaging.handlers import handle_commands, handle_events
+from cqrs_ddd_infrastructure_messaging.idempotency import IdempotentConsumer, StreamOrder
 from cqrs_ddd_infrastructure_messaging.local_commands import LocalCommandPublisher
 from cqrs_ddd_infrastructure_messaging.parked import ParkedMessages
 from cqrs_ddd_infrastructure_messaging.publishing import (
@@ -19,6 +21,7 @@ from cqrs_ddd_infrastructure_messaging.publishing import (
     PublisherMetrics,
 )
 from cqrs_ddd_infrastructure_messaging.relay import OutboxRelay, RelayHealth
+from cqrs_ddd_infrastructure_messaging.retry import RetryLadder
 from cqrs_ddd_infrastructure_messaging.routing import (
     TopicRouter,
     check_pattern,
@@ -38,6 +41,7 @@ __all__ = [
     "ConsumerDescription",
     "EncodedMessage",
     "EnvelopeSerializer",
+    "IdempotentConsumer",
     "InstrumentedPublisher",
     "KindPublisher",
     "LocalCommandPublisher",
@@ -48,6 +52,8 @@ __all__ = [
     "ParkedMessages",
     "PublisherMetrics",
     "RelayHealth",
+    "RetryLadder",
+    "StreamOrder",
     "TopicError",
     "TopicRouter",
     "TopologyDescription",
@@ -55,6 +61,8 @@ __all__ = [
     "asyncapi_json",
     "check_pattern",
     "check_topic",
+    "handle_commands",
+    "handle_events",
     "route_to",
     "to_envelope",
     "topic_matches",
