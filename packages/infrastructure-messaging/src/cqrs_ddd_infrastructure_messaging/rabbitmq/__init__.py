@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection, RabbitMQLink
+from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection
 from cqrs_ddd_infrastructure_messaging.rabbitmq.consumer import RabbitMQConsumer
 from cqrs_ddd_infrastructure_messaging.rabbitmq.dead_letters import RabbitMQDeadLetters
 from cqrs_ddd_infrastructure_messaging.rabbitmq.health import (
@@ -10,6 +10,7 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq.health import (
     RabbitMQHealth,
     RabbitMQStatus,
 )
+from cqrs_ddd_infrastructure_messaging.rabbitmq.link import RabbitMQLink
 from cqrs_ddd_infrastructure_messaging.rabbitmq.publisher import RabbitMQPublisher
 from cqrs_ddd_infrastructure_messaging.rabbitmq.settings import RabbitMQSettings
 from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology

@@ -10,7 +10,6 @@ from aiormq.exceptions import (
     AMQPError,
     AuthenticationError,
     ChannelAccessRefused,
-    ChannelInvalidStateError,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
     ConnectionNotAllowed,
@@ -45,9 +44,8 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and not task.cancelling()
-    return type(error) is Exception or isinstance(
-        error, AMQPError | ChannelInvalidStateError | OSError
-    )
+    # A channel that is closed already is told by a plain RuntimeError in places.
+    return type(error) is Exception or isinstance(error, AMQPError | RuntimeError | OSError)
 
 
 def unavailable(what: str, error: BaseException) -> BrokerUnavailableError:
@@ -55,13 +53,18 @@ def unavailable(what: str, error: BaseException) -> BrokerUnavailableError:
     return BrokerUnavailableError(f"{what}: {_reason(error)}")
 
 
-def publish_failure(message_id: UUID, error: BaseException) -> MessagingError:
-    """Return why a message is not confirmed."""
+def publish_failure(
+    message_id: UUID, error: BaseException, *, channel_is_closed: bool
+) -> MessagingError:
+    """Return why a message is not confirmed.
+
+    What waits on a channel fails with whatever closed it, which may be any error.
+    """
     if isinstance(error, PublishError):
         return UnroutableMessageError(message_id, str(error.args[1]))
     if isinstance(error, DeliveryError):
         return QueueFullError(message_id)
-    if is_lost(error):
+    if channel_is_closed or is_lost(error):
         return unavailable("the connection was lost before a message was confirmed", error)
     return MalformedMessageError(f"RabbitMQ cannot carry it: {type(error).__name__}", message_id)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aio_pika import Message
     from aio_pika.abc import AbstractChannel
 
-    from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQLink
+    from cqrs_ddd_infrastructure_messaging.rabbitmq.link import RabbitMQLink
 
 __all__ = ["ConfirmedSender"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel
     from aiormq.abc import DeliveredMessage
 
-    from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQLink
+    from cqrs_ddd_infrastructure_messaging.rabbitmq.link import RabbitMQLink
     from cqrs_ddd_infrastructure_messaging.serialization import EnvelopeSerializer
 
 __all__ = ["Intake", "Subscription"]

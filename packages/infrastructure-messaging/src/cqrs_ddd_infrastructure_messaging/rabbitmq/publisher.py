@@ -161,22 +161,25 @@ class RabbitMQPublisher(IMessagePublisher):
     async def _send(self, channel: DriverChannel, message: OutboxMessage) -> PublishOutcome:
         try:
             body, headers = self._serializer.encode(message)
+            properties = WireProperties(message, headers)
             routing_key = self._topology.routing_key(self._router.topic_of(message), message)
+        except MessagingError as error:
+            return error
+        try:
             await channel.basic_publish(
                 body,
                 exchange=self._topology.exchange,
                 routing_key=routing_key,
-                properties=WireProperties(message, headers),
+                properties=properties,
                 mandatory=True,
                 wait=len(body) > _LARGE_BODY,
             )
-        except MessagingError as error:
-            return error
         except BaseException as error:
             # Whatever is wrong with one message, the others go on.
             if not isinstance(error, Exception) and not is_lost(error):
                 raise
-            return publish_failure(message.message_id, error)
+            closed = channel.is_closed
+            return publish_failure(message.message_id, error, channel_is_closed=closed)
         return None
 
     def _look_back(self, outcomes: Sequence[PublishOutcome]) -> None:
