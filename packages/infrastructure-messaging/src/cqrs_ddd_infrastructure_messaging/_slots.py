@@ -6,7 +6,8 @@ from cqrs_ddd_core.ports.outbox import partition_of
 
 __all__ = ["SLOTS", "slot_of"]
 
-#: Streams are spread over so many slots, which consumers with partitions divide among them.
+#: Streams are spread over so many slots. The slot travels in the routing key or the subject, so
+#: that a consumer can divide its streams among up to as many queues with nothing but topics.
 SLOTS = 32
 
 

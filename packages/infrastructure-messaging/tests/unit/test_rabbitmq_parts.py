@@ -17,6 +17,7 @@ from pamqp.header import ContentHeader
 
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_core.testing.samples import new_message
+from cqrs_ddd_infrastructure_messaging._slots import SLOTS, slot_of
 from cqrs_ddd_infrastructure_messaging.rabbitmq import (
     RabbitMQConnection,
     RabbitMQSettings,
@@ -24,11 +25,9 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import (
 )
 from cqrs_ddd_infrastructure_messaging.rabbitmq._properties import WireProperties
 from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import (
-    SLOTS,
     Binding,
     Exchange,
     Queue,
-    slot_of,
 )
 
 if TYPE_CHECKING:

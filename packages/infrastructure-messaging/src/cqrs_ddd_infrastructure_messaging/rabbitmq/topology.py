@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from cqrs_ddd_core.ports.outbox import partition_of
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
+from cqrs_ddd_infrastructure_messaging._slots import SLOTS, slot_of
 from cqrs_ddd_infrastructure_messaging.rabbitmq.settings import RabbitMQSettings
 
 if TYPE_CHECKING:
@@ -17,18 +17,12 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.outbox import OutboxMessage
 
 __all__ = [
-    "SLOTS",
     "Binding",
     "Declaration",
     "Exchange",
     "Queue",
     "RabbitMQTopology",
-    "slot_of",
 ]
-
-#: Streams are spread over so many slots. The slot is the last word of a routing key, so that a
-#: consumer can split its messages among up to as many queues, with nothing but a topic exchange.
-SLOTS = 32
 
 _is_name = re.compile(r"[A-Za-z0-9_-]{1,60}").fullmatch
 
@@ -217,11 +211,6 @@ _AT_LEAST_ONCE: Mapping[str, str | int] = {
     "x-dead-letter-strategy": "at-least-once",
     "x-overflow": "reject-publish",
 }
-
-
-def slot_of(tenant_id: str, stream: str) -> int:
-    """Return the slot of a stream: the same in every process and version."""
-    return partition_of(f"{tenant_id}/{stream}", SLOTS)
 
 
 def _slots_of(number: int, partitions: int) -> Sequence[str]:
