@@ -65,8 +65,8 @@ class RabbitMQConnection:
                 ssl_context=ssl_context,
             )
 
-        self.publishing = link("publishing")
-        self.consuming = link("consuming")
+        self.publishing: RabbitMQLink = link("publishing")
+        self.consuming: RabbitMQLink = link("consuming")
 
     def __repr__(self) -> str:
         return f"<RabbitMQConnection {self._address}>"

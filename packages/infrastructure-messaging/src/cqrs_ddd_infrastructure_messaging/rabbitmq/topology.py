@@ -78,7 +78,7 @@ class RabbitMQTopology:
     """
 
     def __init__(self, settings: RabbitMQSettings | None = None) -> None:
-        self.settings = settings or RabbitMQSettings()
+        self.settings: RabbitMQSettings = settings or RabbitMQSettings()
 
     @property
     def exchange(self) -> str:
