@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cqrs_ddd_core.ports.consumer import IMessageConsumer
+from cqrs_ddd_core.primitives.exceptions import BrokerUnavailableError
 from cqrs_ddd_infrastructure_messaging.nats import NATSConsumer
+from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQConsumer, RabbitMQPublisher
 from cqrs_ddd_infrastructure_messaging.retry import RetryLadder
 from cqrs_ddd_infrastructure_messaging.routing import TopicRouter
 from cqrs_ddd_infrastructure_messaging.testing import (
@@ -19,8 +22,57 @@ from tools.services.proxy import TcpProxy
 
 if TYPE_CHECKING:
     from tests.conformance.conftest import NATS
+    from tests.conftest import Broker
 
 LADDER = RetryLadder(delays=(0.02, 0.04))
+
+
+class TestRabbitMQTransport(TransportConformance):
+    @pytest.fixture
+    async def subject(self, broker: Broker) -> AsyncIterator[TransportSubject]:
+        async with TcpProxy(broker.url) as proxy:
+
+            def new_consumer(
+                *, patterns: Collection[str] = (), partitions: int = 0
+            ) -> RabbitMQConsumer:
+                return RabbitMQConsumer(
+                    broker.connection(proxy.url),
+                    serializer=broker.serializer,
+                    router=TopicRouter("suite"),
+                    settings=broker.settings,
+                    retry=LADDER,
+                    patterns=patterns,
+                    partitions=partitions,
+                )
+
+            async def publish_bytes(body: bytes, headers: Mapping[str, str]) -> None:
+                await broker.put(f"{broker.settings.prefix}.suite", body, headers)
+
+            yield TransportSubject(
+                publisher=RabbitMQPublisher(
+                    broker.connection(proxy.url),
+                    router=TopicRouter("suite", routes=ROUTES),
+                    serializer=broker.serializer,
+                    settings=broker.settings,
+                ),
+                new_consumer=new_consumer,
+                dead_letters=broker.dead_letters(),
+                max_attempts=LADDER.max_attempts,
+                max_payload_bytes=10_000,
+                publish_bytes=publish_bytes,
+                crash=_crash_rabbitmq,
+                cut_connections=proxy.cut,
+            )
+
+
+async def _crash_rabbitmq(consumer: IMessageConsumer) -> None:
+    assert isinstance(consumer, RabbitMQConsumer)
+    for subscription in consumer._running.values():
+        assert subscription._task is not None
+        intake = subscription._intake
+        for task in [subscription._task, *intake._lanes._tasks]:  # type: ignore[attr-defined]
+            task.cancel()
+    consumer._connection.consuming.drop(BrokerUnavailableError("killed"))
 
 
 class TestNATSTransport(TransportConformance):

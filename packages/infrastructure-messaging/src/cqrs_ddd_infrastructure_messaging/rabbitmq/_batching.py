@@ -8,17 +8,17 @@ from collections import defaultdict, deque
 from typing import TYPE_CHECKING
 
 from cqrs_ddd_core.primitives.exceptions import MessagingError
-from cqrs_ddd_infrastructure_messaging.rabbitmq._handling import is_being_cancelled
+from cqrs_ddd_infrastructure_messaging._handling import is_being_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from cqrs_ddd_core.ports.consumer import MessageHandler
     from cqrs_ddd_core.ports.outbox import OutboxMessage
+    from cqrs_ddd_infrastructure_messaging._handling import Handling
     from cqrs_ddd_infrastructure_messaging._lanes import StreamLanes
     from cqrs_ddd_infrastructure_messaging.consuming import BatchHandler
     from cqrs_ddd_infrastructure_messaging.rabbitmq._delivery import Acknowledger, Delivery
-    from cqrs_ddd_infrastructure_messaging.rabbitmq._handling import Handling
 
 __all__ = ["Batches", "Singles", "one_by_one"]
 
@@ -58,7 +58,7 @@ class Batches:
         handler: BatchHandler,
         *,
         size: int,
-        handling: Handling,
+        handling: Handling[Delivery],
         lanes: StreamLanes[Delivery],
         name: str,
     ) -> None:

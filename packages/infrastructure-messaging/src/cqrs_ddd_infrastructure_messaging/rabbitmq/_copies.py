@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from aio_pika import DeliveryMode, Message
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractIncomingMessage
 
-    from cqrs_ddd_infrastructure_messaging.dead_letter import DeathReason
+    from cqrs_ddd_infrastructure_messaging._handling import Death
 
-__all__ = ["DEATH", "Death", "dead_copy", "replayed_copy", "retried_copy", "topic_of"]
+__all__ = ["DEATH", "dead_copy", "replayed_copy", "retried_copy", "topic_of"]
 
 _ATTEMPT = "ce-attempt"
 _TOPIC = "cqrs-topic"
@@ -33,15 +33,6 @@ _ROUTED_TO = ("CC", "BCC")
 _MANY_BYTES = 100_000
 _LONGEST_KEPT = 1_000
 _MOST_KEPT = 64
-
-
-class Death(NamedTuple):
-    """Why a message became a dead letter."""
-
-    consumer: str
-    reason: DeathReason
-    error: Exception
-    attempts: int
 
 
 def retried_copy(incoming: AbstractIncomingMessage, *, attempt: int) -> Message:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cqrs_ddd_infrastructure_messaging.rabbitmq._copies import dead_copy, retried_copy
 
 if TYPE_CHECKING:
-    from cqrs_ddd_infrastructure_messaging.rabbitmq._copies import Death
+    from cqrs_ddd_infrastructure_messaging._handling import Death
     from cqrs_ddd_infrastructure_messaging.rabbitmq._delivery import Delivery
     from cqrs_ddd_infrastructure_messaging.rabbitmq._sending import ConfirmedSender
     from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import RabbitMQTopology

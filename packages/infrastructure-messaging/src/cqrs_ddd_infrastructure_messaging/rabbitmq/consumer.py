@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakKeyDictionary
 
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
+from cqrs_ddd_infrastructure_messaging._handling import Handling
 from cqrs_ddd_infrastructure_messaging._lanes import StreamLanes
 from cqrs_ddd_infrastructure_messaging.consuming import BatchHandler, IBatchMessageConsumer
 from cqrs_ddd_infrastructure_messaging.rabbitmq._batching import Batches, Singles, one_by_one
-from cqrs_ddd_infrastructure_messaging.rabbitmq._handling import Handling
 from cqrs_ddd_infrastructure_messaging.rabbitmq._parking import Parking
 from cqrs_ddd_infrastructure_messaging.rabbitmq._sending import ConfirmedSender
 from cqrs_ddd_infrastructure_messaging.rabbitmq._subscription import Intake, Subscription
@@ -247,8 +247,8 @@ class RabbitMQConsumer(IBatchMessageConsumer):
 
     def _new_lanes(
         self, request: _Request, handler: MessageHandler, sender: ConfirmedSender
-    ) -> tuple[Handling, StreamLanes[Delivery]]:
-        handling = Handling(
+    ) -> tuple[Handling[Delivery], StreamLanes[Delivery]]:
+        handling: Handling[Delivery] = Handling(
             request.consumer,
             request.message_types,
             handler,
