@@ -12,11 +12,17 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tools.bench import append, dispatch, read, replay
+from tools.bench import append, consume, dispatch, read, replay
 from tools.bench.harness import Comparison, Measurement, measure
 from tools.bench.postgres import connections
 
-ALL = [*dispatch.COMPARISONS, *append.COMPARISONS, *read.COMPARISONS, *replay.COMPARISONS]
+ALL = [
+    *dispatch.COMPARISONS,
+    *append.COMPARISONS,
+    *read.COMPARISONS,
+    *replay.COMPARISONS,
+    *consume.COMPARISONS,
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
