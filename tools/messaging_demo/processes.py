@@ -53,7 +53,7 @@ class Program:
 
     async def ready(self) -> None:
         """Wait until the program, as it runs now, says so in a line of its own."""
-        while "ready" not in self.lines()[self._printed_before :]:
+        while not (self.is_running and "ready" in self.lines()[self._printed_before :]):
             self.check()
             await asyncio.sleep(0.05)
 
