@@ -142,18 +142,15 @@ def test_redis_answers_and_is_gone_when_closed() -> None:
     assert not server.folder.exists()
 
 
-def test_nats_has_jetstream_and_comes_back_after_a_crash() -> None:
-    server = nats.find_local()
-    if server is None:
-        pytest.skip("no nats-server on the path")
-    server.start()
+def test_nats_has_jetstream_and_comes_back_after_a_crash(
+    new_nats_server: Callable[[], nats.NATSServer],
+) -> None:
+    server = new_nats_server()
     assert server.port not in DEFAULT_PORTS
     server.crash()
     assert not nats.answers("127.0.0.1", server.port)
     server.start()
     assert nats.answers("127.0.0.1", server.port)
-    server.close()
-    assert not server.folder.exists()
 
 
 @pytest.mark.parametrize("address", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:{port}"])

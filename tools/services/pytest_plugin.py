@@ -14,6 +14,7 @@ import pytest
 from tools.services.kind import MissingServerError
 
 if TYPE_CHECKING:
+    from tools.services.nats import NATSServer
     from tools.services.postgres import Databases, PostgresServer
     from tools.services.rabbitmq import RabbitMQServer
     from tools.services.resolver import Services
@@ -123,6 +124,21 @@ def new_rabbitmq_server(services: Services) -> Iterator[Callable[[], RabbitMQSer
     def start() -> RabbitMQServer:
         with _missing_is_a_skip():
             started.append(services.new_rabbitmq())
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture
+def new_nats_server(services: Services) -> Iterator[Callable[[], NATSServer]]:
+    """Start NATS servers that the test may stop, crash and start; gone after the test."""
+    started: list[NATSServer] = []
+
+    def start() -> NATSServer:
+        with _missing_is_a_skip():
+            started.append(services.new_nats())
         return started[-1]
 
     yield start

@@ -97,6 +97,18 @@ class Services:
         self._start(server)
         return server
 
+    def new_nats(self) -> nats.NATSServer:
+        """Start a NATS server that the caller may stop and crash; closed at the end.
+
+        Raises:
+            MissingServerError: This machine has no NATS.
+        """
+        server = nats.find_local()
+        if server is None:
+            raise self._missing("NATS programs", nats.KIND.install)
+        self._start(server)
+        return server
+
     def close(self) -> None:
         """Close every server that was started, the last one first."""
         self._opened.close()

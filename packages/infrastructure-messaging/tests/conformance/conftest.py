@@ -112,3 +112,9 @@ async def nats_server(nats_url: str) -> AsyncIterator[NATS]:
         yield server
     finally:
         await server.close()
+
+
+@pytest.fixture
+def nats_at() -> type[NATS]:
+    """Another server, such as one that the test may kill."""
+    return NATS

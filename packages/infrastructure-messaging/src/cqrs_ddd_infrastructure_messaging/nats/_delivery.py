@@ -17,7 +17,7 @@ from cqrs_ddd_infrastructure_messaging.exceptions import (
     MalformedMessageError,
 )
 from cqrs_ddd_infrastructure_messaging.nats._driver import Msg
-from cqrs_ddd_infrastructure_messaging.nats._errors import FAILURES, publish_failure
+from cqrs_ddd_infrastructure_messaging.nats._errors import FAILURES, is_missing, publish_failure
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -215,5 +215,7 @@ class NATSParking(Parking[NATSDelivery]):
             )
             await link.answer(storing, timeout=timeout)
         except FAILURES as error:
+            if is_missing(error):
+                link.check_again(self._topology)
             raise publish_failure(letter_id, error) from error
         await delivery.give_up()

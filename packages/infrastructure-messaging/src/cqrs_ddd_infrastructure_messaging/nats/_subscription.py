@@ -30,8 +30,10 @@ _logger = logging.getLogger(__name__)
 _EXPIRES = 10.0
 _GRACE = 5.0
 
+# https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-13.md
 _STATUS = "Status"
 _IS_ALIVE = "100"
+_NOTHING_THERE = ("404", "408")
 
 
 class Subscription:
@@ -86,8 +88,18 @@ class Subscription:
 
     async def stop_pulling(self) -> None:
         """Take no more; what was taken is still kept."""
-        self._link = None
+        link, self._link = self._link, None
         await _end(self._tasks[:1])
+        if link is not None:
+            await self._let_go(link)
+
+    async def _let_go(self, link: NATSLink) -> None:
+        # A server of 2.9 that meets our last request when a message is put back delivers that
+        # message late and another one twice. Asked about the place, it drops such requests.
+        for config in self._durables:
+            asked = link.jetstream.consumer_info(self._topology.messages, config.durable_name or "")
+            with suppress(*FAILURES):
+                await link.answer(asked, timeout=self._connection.timeout)
 
     async def close(self) -> None:
         """Give back what is still held."""
@@ -95,22 +107,19 @@ class Subscription:
         await self._hands.put_all_back()
 
     async def _keep_pulling(self, link: NATSLink) -> None:
-        failures = 0
         while True:
             try:
                 self._link = link
                 await self._pull(link)
-                failures = 0
             except FAILURES as error:
-                _logger.warning("%s: consuming was interrupted: %r", self._consumer, error)
-            self._link = None
+                _logger.warning("%s: consuming was interrupted: %s", self._consumer, error)
+            self._link, failures = None, 1
             while (again := await self._bound_again(failures)) is None:
                 failures += 1
             link = again
 
     async def _bound_again(self, failures: int) -> NATSLink | None:
-        if failures:
-            await asyncio.sleep(self._backoff.delay(failures))
+        await asyncio.sleep(self._backoff.delay(failures))
         try:
             return await self._bind()
         except (BrokerUnavailableError, ConfigurationError) as error:
@@ -127,7 +136,7 @@ class Subscription:
             except nats.js.errors.BadRequestError as error:
                 raise TopologyMismatchError(title, str(error.description)) from error
             except FAILURES as error:
-                link.declared.discard(self._topology.settings)
+                link.check_again(self._topology)
                 raise unavailable(f"declaring {title}", error) from error
         return link
 
@@ -155,6 +164,7 @@ class _Pull:
         self._hands = hands
         self._missing = 0
         self._over = asyncio.Event()
+        self._end = ""
 
     async def run(self, arrived: Callable[[Msg], Awaitable[None]]) -> None:
         """Pull until the connection or the place is gone."""
@@ -178,18 +188,28 @@ class _Pull:
                 await subscription.unsubscribe()
 
     async def _ask(self, inbox: str) -> bool:
-        """Ask once, and say whether there is an end of it that lets us ask again."""
+        """Ask once, and say whether there is a reason to ask again.
+
+        Raises:
+            ConnectionError: The place or the connection is gone.
+        """
         self._missing = await self._hands.room()
         self._over.clear()
         request = {"batch": self._missing, "expires": round(_EXPIRES * 1e9)}
         await self._link.client.publish(self._subject, json.dumps(request).encode(), reply=inbox)
         await self._link.answer(self._over.wait(), timeout=_EXPIRES + _GRACE)
+        if self._end:
+            raise ConnectionError(self._end)
         return self._link.is_open
 
     def _note(self, incoming: Msg) -> None:
-        status = (incoming.headers or {}).get(_STATUS)
-        if status != _IS_ALIVE:
-            self._over.set()
+        headers = incoming.headers or {}
+        status = headers.get(_STATUS)
+        if status == _IS_ALIVE:
+            return
+        if status not in _NOTHING_THERE:
+            self._end = f"{status} {headers.get(api.Header.DESCRIPTION)}"
+        self._over.set()
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

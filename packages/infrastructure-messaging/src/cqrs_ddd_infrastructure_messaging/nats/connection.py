@@ -254,6 +254,10 @@ class NATSLink:
         """Whether it is there, as far as anybody can know."""
         return self.client.is_connected and not self.lost.is_set()
 
+    def check_again(self, topology: NATSTopology) -> None:
+        """Have the streams declared again; for who was told that one is gone."""
+        self.declared.discard(topology.settings)
+
     async def answer(self, work: Coroutine[None, None, T], *, timeout: float) -> T:
         """Wait for an answer, no longer than so many seconds and than the connection lives.
 

@@ -10,7 +10,12 @@ from cqrs_ddd_infrastructure_messaging._letters import letter_in, without_death
 from cqrs_ddd_infrastructure_messaging.dead_letter import DeadLetter, IDeadLetters
 from cqrs_ddd_infrastructure_messaging.exceptions import DeadLetterError
 from cqrs_ddd_infrastructure_messaging.nats._driver import nats
-from cqrs_ddd_infrastructure_messaging.nats._errors import FAILURES, publish_failure, unavailable
+from cqrs_ddd_infrastructure_messaging.nats._errors import (
+    FAILURES,
+    is_missing,
+    publish_failure,
+    unavailable,
+)
 from cqrs_ddd_infrastructure_messaging.nats.topology import NATSTopology
 
 if TYPE_CHECKING:
@@ -38,6 +43,7 @@ class NATSDeadLetters(IDeadLetters):
     def __init__(self, connection: NATSConnection, *, settings: NATSSettings | None = None) -> None:
         self._connection = connection
         self._topology = NATSTopology(settings)
+        self._timeout = self._topology.settings.publish_timeout
 
     async def list(self, consumer: str, *, limit: int = 100) -> Sequence[DeadLetter]:
         async with self._answering("reading dead letters") as link:
@@ -67,10 +73,11 @@ class NATSDeadLetters(IDeadLetters):
 
     async def replay_all(self, consumer: str) -> int:
         async with self._answering("replaying dead letters") as link:
-            state = (await link.jetstream.stream_info(self._topology.dead)).state
+            asked = link.jetstream.stream_info(self._topology.dead)
+            last = (await link.answer(asked, timeout=self._timeout)).state.last_seq
             await self._check_consumer(link, consumer)
             count = 0
-            async for one in self._read(link, consumer, up_to=state.last_seq):
+            async for one in self._read(link, consumer, up_to=last):
                 await self._replay(link, one, None)
                 count += 1
             return count
@@ -86,13 +93,14 @@ class NATSDeadLetters(IDeadLetters):
         letter = stored.letter
         headers = {**without_death(letter.headers), "Nats-Msg-Id": str(letter.letter_id)}
         try:
-            await link.jetstream.publish(
+            publishing = link.jetstream.publish(
                 self._topology.again_subject(letter.consumer),
                 letter.body if payload is None else payload,
-                timeout=self._topology.settings.publish_timeout,
+                timeout=self._timeout,
                 stream=self._topology.messages,
                 headers=headers,
             )
+            await link.answer(publishing, timeout=self._timeout)
         except FAILURES as error:
             raise publish_failure(letter.letter_id, error) from error
         await self._remove(link, stored)
@@ -101,7 +109,8 @@ class NATSDeadLetters(IDeadLetters):
         # The stream keeps nothing for a place that is not there.
         durable = self._topology.again_durable(consumer)
         try:
-            await link.jetstream.consumer_info(self._topology.messages, durable)
+            asked = link.jetstream.consumer_info(self._topology.messages, durable)
+            await link.answer(asked, timeout=self._timeout)
         except nats.js.errors.NotFoundError:
             letters = self._read(link, consumer)
             if await anext(letters, None) is None:
@@ -131,9 +140,10 @@ class NATSDeadLetters(IDeadLetters):
 
     async def _next(self, link: NATSLink, subject: str, *, after: int) -> _Stored | None:
         try:
-            raw = await link.jetstream.get_msg(
+            asked = link.jetstream.get_msg(
                 self._topology.dead, seq=after + 1, subject=subject, next=True
             )
+            raw = await link.answer(asked, timeout=self._timeout)
         except nats.js.errors.NotFoundError:
             return None
         headers = {name: str(value) for name, value in (raw.headers or {}).items()}
@@ -141,7 +151,8 @@ class NATSDeadLetters(IDeadLetters):
 
     async def _remove(self, link: NATSLink, stored: _Stored) -> None:
         try:
-            await link.jetstream.delete_msg(self._topology.dead, stored.sequence)
+            asked = link.jetstream.delete_msg(self._topology.dead, stored.sequence)
+            await link.answer(asked, timeout=self._timeout)
         except nats.js.errors.APIError as error:
             # Somebody else removed it first.
             if not await self._is_gone(link, stored):
@@ -157,6 +168,8 @@ class NATSDeadLetters(IDeadLetters):
         try:
             yield link
         except FAILURES as error:
+            if is_missing(error):
+                link.check_again(self._topology)
             raise unavailable(f"{self._connection}: {doing}", error) from error
 
 

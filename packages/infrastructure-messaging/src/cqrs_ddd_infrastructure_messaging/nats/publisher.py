@@ -130,7 +130,7 @@ class NATSPublisher(IMessagePublisher):
             return error
         except FAILURES as error:
             if is_missing(error):
-                link.declared.discard(self._topology.settings)
+                link.check_again(self._topology)
             return publish_failure(message.message_id, error)
         return None
 

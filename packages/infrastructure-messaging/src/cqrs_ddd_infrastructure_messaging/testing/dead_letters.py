@@ -11,7 +11,7 @@ import pytest
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.primitives.exceptions import SerializationError
 from cqrs_ddd_core.primitives.id_generator import new_id
-from cqrs_ddd_core.testing.conformance import Conformance
+from cqrs_ddd_core.testing.conformance import Conformance, needs
 from cqrs_ddd_core.testing.publisher import Received
 from cqrs_ddd_core.testing.samples import new_message
 from cqrs_ddd_infrastructure_messaging.dead_letter import DeathReason
@@ -72,7 +72,7 @@ class DeadLetterTests(Conformance):
         assert (letter.reason, letter.attempts) == (DeathReason.HOPELESS, 1)
         assert failing.ids == [message.message_id]
 
-    @pytest.mark.needs("stranger")
+    @needs("stranger")
     @pytest.mark.parametrize("break_it", ["json", "no_id", "content_type", "number", "depth"])
     async def test_what_cannot_be_read_dies_and_the_next_message_is_handled(
         self, subject: TransportSubject, break_it: str

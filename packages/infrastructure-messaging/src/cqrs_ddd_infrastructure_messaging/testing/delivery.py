@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cqrs_ddd_core.ports.outbox import MessageKind
-from cqrs_ddd_core.testing.conformance import Conformance
+from cqrs_ddd_core.testing.conformance import Conformance, needs
 from cqrs_ddd_core.testing.publisher import Received
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT, awkward_message, new_message
 from cqrs_ddd_infrastructure_messaging.testing.subject import (
@@ -70,7 +70,7 @@ class DeliveryTests(Conformance):
         }
         assert [dict(one.headers) for one in arrived] == [_TRACE] * 3
 
-    @pytest.mark.needs("patterns")
+    @needs("patterns")
     @pytest.mark.parametrize(
         "pattern, types",
         [
@@ -117,7 +117,7 @@ class DeliveryTests(Conformance):
             await order.is_complete()
         assert order.by_stream == _by_stream(messages)
 
-    @pytest.mark.needs("partitions")
+    @needs("partitions")
     async def test_several_consumers_of_one_name_keep_the_order_of_each_stream(
         self, subject: TransportSubject
     ) -> None:

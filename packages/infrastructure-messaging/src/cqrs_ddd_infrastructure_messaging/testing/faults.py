@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from cqrs_ddd_core.testing.conformance import Conformance
+from cqrs_ddd_core.testing.conformance import Conformance, needs
 from cqrs_ddd_core.testing.publisher import Received
 from cqrs_ddd_core.testing.samples import new_message
 from cqrs_ddd_infrastructure_messaging.testing.subject import (
@@ -32,13 +32,21 @@ __all__ = ["FaultTests"]
 
 
 class FaultTests(Conformance):
-    """Acknowledgement after the effect, stopping, crashes and cut connections."""
+    """Acknowledgement after the effect, stopping, crashes and cut connections.
+
+    Attributes:
+        messages_under_cuts: How many are published while connections are cut.
+        cuts: How often they are; raise both for a longer test.
+    """
+
+    messages_under_cuts: ClassVar[int] = 120
+    cuts: ClassVar[int] = 4
 
     @pytest.fixture
     def subject(self) -> TransportSubject:
         raise NotImplementedError("yield a TransportSubject")
 
-    @pytest.mark.needs("crash")
+    @needs("crash")
     async def test_what_a_dead_consumer_had_in_its_hands_is_delivered_again(
         self, subject: TransportSubject
     ) -> None:
@@ -76,7 +84,7 @@ class FaultTests(Conformance):
                 await journal.wait_for(min(len(journal.counts) + 7, 60))
         assert journal.counts == dict.fromkeys(ids_of(messages), 1)
 
-    @pytest.mark.needs("cut")
+    @needs("cut")
     async def test_a_consumer_that_was_cut_off_goes_on(self, subject: TransportSubject) -> None:
         assert subject.cut_connections is not None
         journal = _Journal()
@@ -87,7 +95,7 @@ class FaultTests(Conformance):
                 await journal.wait_for_id(message.message_id)
                 await subject.cut_connections()
 
-    @pytest.mark.needs("cut")
+    @needs("cut")
     async def test_an_effect_whose_acknowledgement_was_cut_off_is_delivered_again(
         self, subject: TransportSubject
     ) -> None:
@@ -108,14 +116,12 @@ class FaultTests(Conformance):
             await journal.wait_for_id(last.message_id)
         assert set(journal.counts) == {message.message_id, last.message_id}
 
-    @pytest.mark.needs("cut")
-    @pytest.mark.parametrize(
-        "count, cuts", [(120, 4), pytest.param(3000, 40, marks=pytest.mark.fault)]
-    )
+    @needs("cut")
     async def test_nothing_is_lost_while_connections_are_cut(
-        self, subject: TransportSubject, count: int, cuts: int
+        self, subject: TransportSubject
     ) -> None:
         """F18: the sets of ids are equal, poison among them or not."""
+        count = self.messages_under_cuts
         messages = [new_message(f"Order-{number % 20}") for number in range(count)]
         poison = {messages[number].message_id for number in (1, count // 2)}
         journal = _Journal()
@@ -126,7 +132,7 @@ class FaultTests(Conformance):
             await journal(message)
 
         async with consuming(subject, handle):
-            cutting = asyncio.create_task(_cut_again_and_again(subject, cuts))
+            cutting = asyncio.create_task(_cut_again_and_again(subject, self.cuts))
             for first in range(0, count, 10):
                 await publish_until_confirmed(subject, messages[first : first + 10])
             await cutting
