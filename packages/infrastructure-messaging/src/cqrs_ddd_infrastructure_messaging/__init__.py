@@ -9,6 +9,7 @@ from cqrs_ddd_infrastructure_messaging.asyncapi import (
     asyncapi_json,
 )
 from cqrs_ddd_infrastructure_messaging.buffering import BufferedPublisher, BufferStatistics
+from cqrs_ddd_infrastructure_messaging.commands import CommandReceiver, RemoteCommandBus
 from cqrs_ddd_infrastructure_messaging.envelope import MessageEnvelope, to_envelope
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError, TopicError
 from cqrs_ddd_infrastructure_messaging.handlers import handle_commands, handle_events
@@ -38,6 +39,7 @@ from cqrs_ddd_infrastructure_messaging.serialization import (
 __all__ = [
     "BufferStatistics",
     "BufferedPublisher",
+    "CommandReceiver",
     "ConsumerDescription",
     "EncodedMessage",
     "EnvelopeSerializer",
@@ -52,6 +54,7 @@ __all__ = [
     "ParkedMessages",
     "PublisherMetrics",
     "RelayHealth",
+    "RemoteCommandBus",
     "RetryLadder",
     "StreamOrder",
     "TopicError",
