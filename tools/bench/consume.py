@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -26,9 +25,9 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import (
     RabbitMQTopology,
 )
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyInbox, SQLAlchemyUnitOfWork
+from tools.bench.broker import broker_url
 from tools.bench.harness import Comparison, Operation
 from tools.bench.postgres import Bench, new_event, opened
-from tools.services import rabbitmq
 
 __all__ = ["COMPARISONS"]
 
@@ -46,23 +45,6 @@ INSERT INTO cqrs_inbox (consumer, tenant_id, message_id, received_at)
 SELECT $1, '', id, clock_timestamp() FROM unnest($2::uuid[]) AS id
 ON CONFLICT DO NOTHING RETURNING message_id
 """
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    given = os.environ.get("CQRS_DDD_TEST_RABBITMQ_URL")
-    if given:
-        yield given
-        return
-    server = rabbitmq.find_local()
-    if server is None:
-        msg = "no RabbitMQ: install one, or name one in CQRS_DDD_TEST_RABBITMQ_URL"
-        raise RuntimeError(msg)
-    server.start()
-    try:
-        yield server.url
-    finally:
-        server.close()
 
 
 class _Counter:
@@ -193,7 +175,7 @@ class _RawConsumer:
 @asynccontextmanager
 async def _consuming(count: int, *, in_batches: bool) -> AsyncIterator[tuple[Operation, Operation]]:
     tasks = 1 if in_batches else _TASKS
-    with _server() as url:
+    with broker_url() as url:
         async with _queues(url) as queues, opened(tasks) as bench:
             await queues.declare()
             counter = _Counter()
