@@ -60,10 +60,10 @@ class InMemoryApplication:
     """
 
     def __init__(self, *, middlewares: Sequence[IMiddleware] = ()) -> None:
-        self.database = InMemoryDatabase()
-        self.registry = HandlerRegistry()
-        self.event_store = InMemoryEventStore(self.database)
-        self.outbox = InMemoryOutboxStorage(self.database)
+        self.database: InMemoryDatabase = InMemoryDatabase()
+        self.registry: HandlerRegistry = HandlerRegistry()
+        self.event_store: InMemoryEventStore = InMemoryEventStore(self.database)
+        self.outbox: InMemoryOutboxStorage = InMemoryOutboxStorage(self.database)
         self._middlewares = middlewares
         self._event_types: set[type[DomainEvent]] = set(LIFECYCLE_EVENTS)
         self._orchestrator = EventSourcedPersistenceOrchestrator(

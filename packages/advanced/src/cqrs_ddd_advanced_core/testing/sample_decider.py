@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TypeAlias
 
-from cqrs_ddd_advanced_core.domain import Decider, aggregate_of
+from cqrs_ddd_advanced_core.domain import DecidedAggregate, Decider, aggregate_of
 from cqrs_ddd_core.cqrs.command import Command
 from cqrs_ddd_core.domain import DomainEvent, ValueObject
 from cqrs_ddd_core.primitives.exceptions import InvariantViolationError
@@ -99,5 +99,9 @@ def evolve(state: ClaimState, event: ClaimEvent) -> ClaimState:
     return state
 
 
-claim_decider = Decider(decide, evolve, initial_state=None)
-SampleClaim = aggregate_of(claim_decider, "SampleClaim")
+claim_decider: Decider[ClaimCommand, ClaimState, ClaimEvent] = Decider(
+    decide, evolve, initial_state=None
+)
+SampleClaim: type[DecidedAggregate[ClaimCommand, ClaimState, ClaimEvent]] = aggregate_of(
+    claim_decider, "SampleClaim"
+)

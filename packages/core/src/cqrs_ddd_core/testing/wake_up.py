@@ -35,7 +35,7 @@ class Calls:
     """Counts wake-ups and waits for the next."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         self._called = asyncio.Event()
 
     def __call__(self) -> None:

@@ -244,9 +244,9 @@ class NATSLink:
     """
 
     def __init__(self) -> None:
-        self.client = MortalClient()
+        self.client: MortalClient = MortalClient()
         self.jetstream: JetStreamContext = self.client.jetstream()
-        self.lost = asyncio.Event()
+        self.lost: asyncio.Event = asyncio.Event()
         self.declared: set[object] = set()
 
     @property

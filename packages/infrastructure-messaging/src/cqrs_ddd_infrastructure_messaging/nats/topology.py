@@ -46,7 +46,7 @@ class NATSTopology:
     """
 
     def __init__(self, settings: NATSSettings | None = None) -> None:
-        self.settings = settings or NATSSettings()
+        self.settings: NATSSettings = settings or NATSSettings()
 
     @property
     def messages(self) -> str:
