@@ -57,7 +57,8 @@ class NATSDelivery(Delivery):
         self.attempt = incoming.metadata.num_delivered
         self.failure: Exception | None = None
         self.message: OutboxMessage | None = None
-        self.stream: Hashable = self
+        # Not itself: a body of any size would wait for the collector of cycles.
+        self.stream: Hashable = object()
         try:
             self.message = serializer.decode(incoming.data, self.headers).to_message()
         except MalformedMessageError as error:

@@ -55,7 +55,8 @@ class Delivery:
         self.attempt = 1
         self.failure: Exception | None = None
         self.message: OutboxMessage | None = None
-        self.stream: Hashable = self
+        # Not itself: a body of any size would wait for the collector of cycles.
+        self.stream: Hashable = object()
         try:
             envelope = serializer.decode(incoming.body, headers_of(incoming))
         except MalformedMessageError as error:

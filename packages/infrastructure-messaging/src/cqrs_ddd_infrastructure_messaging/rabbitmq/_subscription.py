@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aio_pika.abc import AbstractChannel
-    from aiormq.abc import DeliveredMessage
+    from aiormq.abc import AbstractChannel as DriverChannel
+    from aiormq.abc import ConsumerCallback, DeliveredMessage
 
     from cqrs_ddd_infrastructure_messaging.rabbitmq.link import RabbitMQLink
     from cqrs_ddd_infrastructure_messaging.serialization import EnvelopeSerializer
@@ -52,6 +53,7 @@ class Subscription:
         intake: Settles it.
         prefetch: How many messages of each queue may be here unacknowledged.
         timeout: Seconds the broker has for an answer.
+        is_shared: Whether other processes consume these queues at the same time.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Subscription:
         intake: Intake,
         prefetch: int,
         timeout: float,
+        is_shared: bool,
     ) -> None:
         self._consumer = consumer
         self._link = link
@@ -72,6 +75,8 @@ class Subscription:
         self._intake = intake
         self._prefetch = prefetch
         self._timeout = timeout
+        self._is_shared = is_shared
+        self._tags: list[str] = []
         self._backoff = ExponentialBackoff()
         self._stopping = asyncio.Event()
         self._channel: AbstractChannel | None = None
@@ -100,6 +105,8 @@ class Subscription:
             await asyncio.wait([self._task])
         if self._origin is not None:
             self._origin.closed.set()
+        if self._is_shared:
+            await self._take_no_more()
         if not await self._intake.drain(timeout=timeout):
             _logger.warning("%s: handlers did not end in %g s: cancelled", self._consumer, timeout)
         with suppress(MessagingError):
@@ -140,8 +147,10 @@ class Subscription:
         try:
             async with asyncio.timeout(self._timeout):
                 await driver.basic_qos(prefetch_count=self._prefetch)
-                for queue in self._queues:
-                    await driver.basic_consume(queue, partial(self._arrived, origin, queue))
+                self._tags = [
+                    await _consume(driver, queue, partial(self._arrived, origin, queue))
+                    for queue in self._queues
+                ]
         except BaseException as error:
             origin.closed.set()
             if not is_lost(error):
@@ -164,7 +173,30 @@ class Subscription:
         origin.expect(delivery.tag)
         self._intake.put(delivery)
 
+    async def _take_no_more(self) -> None:
+        """Leave to the others what would come while handlers finish.
+
+        Not where a queue has one active consumer: the next one would begin with what comes after
+        the messages under way here.
+        """
+        channel, tags = self._channel, self._tags
+        if channel is None or channel.is_closed:
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                driver = await channel.get_underlay_channel()
+                for tag in tags:
+                    await driver.basic_cancel(tag)
+        except BaseException as error:
+            if not is_lost(error):
+                raise
+
     async def _close_channel(self) -> None:
         channel, self._channel = self._channel, None
         if channel is not None:
             await self._link.close_channel(channel)
+
+
+async def _consume(channel: DriverChannel, queue: str, arrived: ConsumerCallback) -> str:
+    consuming = await channel.basic_consume(queue, arrived)
+    return consuming.consumer_tag or ""

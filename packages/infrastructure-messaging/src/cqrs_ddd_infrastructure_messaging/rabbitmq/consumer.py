@@ -35,6 +35,9 @@ __all__ = ["RabbitMQConsumer"]
 #: What each consumer name of a connection asked for; its queues keep it after a stop.
 _asked_for: WeakKeyDictionary[RabbitMQConnection, dict[str, frozenset[str]]] = WeakKeyDictionary()
 
+# In seconds, over all steps of the ladder; RabbitMQ waits 30 minutes for an acknowledgement.
+_LONGEST_HOLD = 1_200.0
+
 _NewIntake: TypeAlias = Callable[[ConfirmedSender], Intake]
 
 
@@ -70,7 +73,8 @@ class RabbitMQConsumer(IBatchMessageConsumer):
         router: Knows the topics of the message types; the same as the publishers'.
         settings: Names and limits; the same as the publishers have.
         patterns: Topics it is bound to beside those of the types, such as ``orders.#``.
-        retry: How often and after which waits a message is tried again.
+        retry: How often and after which waits a message is tried again; with ``partitions`` 20
+            minutes in all at most.
         partitions: Over how many queues the streams are spread, 1 to 32, each served by one
             process at a time; 0 for one queue that any number of processes share. Another
             number makes other queues: drain the old ones first.
@@ -105,12 +109,19 @@ class RabbitMQConsumer(IBatchMessageConsumer):
             raise ConfigurationError("a consumer needs 1 <= concurrency <= prefetch <= 65535")
         if stop_timeout < 0:
             raise ConfigurationError("a consumer needs stop_timeout >= 0")
+        ladder = retry or RetryLadder()
+        if partitions and sum(ladder.delays) > _LONGEST_HOLD:
+            msg = (
+                f"with partitions a stream is held for {sum(ladder.delays):g} s, and RabbitMQ "
+                f"takes messages away after half an hour: use {_LONGEST_HOLD:g} s at most"
+            )
+            raise ConfigurationError(msg)
         self._connection = connection
         self._serializer = serializer
         self._topology = RabbitMQTopology(settings)
         self._router = router or TopicRouter()
         self._patterns = [check_pattern(pattern) for pattern in patterns]
-        self._ladder = retry or RetryLadder()
+        self._ladder = ladder
         self._partitions = partitions
         self._concurrency = concurrency
         self._prefetch = prefetch
@@ -241,6 +252,7 @@ class RabbitMQConsumer(IBatchMessageConsumer):
             intake=request.new_intake(sender),
             prefetch=self._prefetch,
             timeout=self._topology.settings.publish_timeout,
+            is_shared=not self._partitions,
         )
         self._running[request.consumer] = subscription
         await subscription.start()

@@ -307,6 +307,12 @@ async def test_with_partitions_a_stream_waits_for_its_failing_message(broker: Br
     assert max(map(order.index, (one.message_id for one in others))) < order.index(last.message_id)
 
 
+async def test_a_hold_longer_than_the_broker_waits_is_refused(broker: Broker) -> None:
+    """It would take the message away, and the ladder would begin again for ever."""
+    with pytest.raises(ConfigurationError, match="half an hour"):
+        broker.consumer(partitions=1, retry=RetryLadder(delays=(900, 900)))
+
+
 async def test_a_handler_that_cancels_itself_has_failed(broker: Broker) -> None:
     """Its message is not acknowledged, and its stream is not stuck."""
     message, behind, received = new_message("a"), new_message("a"), Received()

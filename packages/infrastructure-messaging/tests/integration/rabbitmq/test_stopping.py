@@ -7,6 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from cqrs_ddd_core.testing.publisher import Received
 from cqrs_ddd_core.testing.samples import new_message
@@ -96,6 +97,63 @@ async def test_stopping_does_not_wait_for_the_ladder(broker: Broker) -> None:
     await following.start()
     assert await received.wait_for(3) == messages
     await following.stop()
+
+
+async def test_what_comes_while_handlers_finish_goes_to_other_processes(broker: Broker) -> None:
+    begun, may_end, other = asyncio.Event(), asyncio.Event(), Received()
+
+    async def wait(_: OutboxMessage) -> None:
+        begun.set()
+        await may_end.wait()
+
+    consumer, publisher = broker.consumer(), broker.publisher()
+    await consumer.subscribe([TYPE], wait, consumer="suite")
+    await consumer.start()
+    await publisher.publish([new_message()])
+    await begun.wait()
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.sleep(0.1)
+    following = broker.consumer()
+    await following.subscribe([TYPE], other, consumer="suite")
+    await following.start()
+    messages = [new_message() for _ in range(20)]
+    await publisher.publish(messages)
+    assert await other.wait_for(20) == messages
+    assert not stopping.done()
+    may_end.set()
+    await asyncio.gather(stopping, following.stop())
+
+
+async def test_with_partitions_the_next_process_waits_for_the_handlers_of_this_one(
+    broker: Broker,
+) -> None:
+    """Else it would begin with what comes after the message under way."""
+    begun, may_end, order = asyncio.Event(), asyncio.Event(), list[UUID]()
+
+    async def wait(message: OutboxMessage) -> None:
+        begun.set()
+        await may_end.wait()
+        order.append(message.message_id)
+
+    consumer, other = broker.consumer(partitions=1), Received()
+    await consumer.subscribe([TYPE], wait, consumer="suite")
+    await consumer.start()
+    following = broker.consumer(partitions=1)
+    await following.subscribe([TYPE], other, consumer="suite")
+    await following.start()
+    messages = [new_message() for _ in range(5)]
+    await broker.publisher().publish(messages)
+    await begun.wait()
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.sleep(0.2)
+    assert other.messages == []
+    may_end.set()
+    await stopping
+    await other.wait_for(4)
+    await following.stop()
+    assert [*order, *(one.message_id for one in other.messages)] == [
+        message.message_id for message in messages
+    ]
 
 
 async def test_a_consumer_can_be_started_again(broker: Broker) -> None:
