@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from cqrs_ddd_core.ports.outbox import MessageKind, OutboxMessage
 from cqrs_ddd_infrastructure_messaging import (
     EnvelopeSerializer,
     IdempotentConsumer,
+    RetryLadder,
     TopicRouter,
 )
 from cqrs_ddd_infrastructure_messaging.rabbitmq import (
@@ -24,6 +25,7 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import (
     RabbitMQSettings,
     RabbitMQTopology,
 )
+from cqrs_ddd_infrastructure_messaging.rabbitmq.topology import Exchange, Queue
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyInbox, SQLAlchemyUnitOfWork
 from tools.bench.broker import broker_url
 from tools.bench.harness import Comparison, Operation
@@ -119,13 +121,16 @@ class _Queues:
         await publisher.close()
 
     async def close(self, url: str) -> None:
+        """Remove everything that was declared."""
         await self.connection.close()
-        async with await aio_pika.connect(url) as connection:
+        async with await aio_pika.connect(url) as connection, connection.channel() as channel:
             for consumer in ("raw", "ours"):
-                for name in (*self.topology.queues(consumer), self.topology.dead_queue(consumer)):
-                    channel = await connection.channel()
-                    with suppress(aio_pika.exceptions.AMQPException):
-                        await channel.queue_delete(name)
+                delays = RetryLadder().delays
+                for declared in self.topology.of_consumer(consumer, ["#"], delays=delays):
+                    if isinstance(declared, Queue):
+                        await channel.queue_delete(declared.name)
+                    elif isinstance(declared, Exchange):
+                        await channel.exchange_delete(declared.name)
 
 
 async def _nothing(_: OutboxMessage) -> None: ...
