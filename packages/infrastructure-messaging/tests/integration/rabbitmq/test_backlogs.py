@@ -14,6 +14,8 @@ from cqrs_ddd_core.testing.samples import new_message
 from cqrs_ddd_infrastructure_messaging.dead_letter import DeathReason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.conftest import Broker
 
     from cqrs_ddd_core.ports.outbox import OutboxMessage
@@ -69,7 +71,7 @@ async def test_memory_is_flat_while_a_large_backlog_is_worked_off(
         if handled == count:
             done.set()
 
-    async def handle_batch(messages: list[OutboxMessage]) -> list[None]:
+    async def handle_batch(messages: Sequence[OutboxMessage]) -> Sequence[Exception | None]:
         for message in messages:
             await handle(message)
         return [None] * len(messages)

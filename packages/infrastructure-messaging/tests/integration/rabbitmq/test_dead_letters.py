@@ -60,6 +60,7 @@ async def test_letters_are_listed_in_the_order_in_which_they_died(broker: Broker
     messages = [new_message(f"s{number}") for number in range(12)]
     await _buried(broker, messages)
     dead_letters = broker.dead_letters()
+    letters = await dead_letters.list("suite")
     for _ in range(25):
         # Again and again: looking does not change them, nor their order.
         letters = await dead_letters.list("suite")

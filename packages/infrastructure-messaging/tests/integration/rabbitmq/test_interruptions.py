@@ -267,12 +267,13 @@ async def test_a_consumer_that_cannot_begin_says_so(broker: Broker, proxy: TcpPr
     await consumer.subscribe([TYPE], Received(), consumer="suite")
     with pytest.raises(BrokerUnavailableError):
         await consumer.start()
-    assert not consumer.is_consuming
+    states = [consumer.is_consuming]
     await proxy.heal()
     await asyncio.sleep(0.2)
     await consumer.start()
-    assert consumer.is_consuming
+    states.append(consumer.is_consuming)
     await consumer.stop()
+    assert states == [False, True]
 
 
 async def test_a_queue_that_is_different_is_named(broker: Broker) -> None:
