@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from traceback import format_exception
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -403,3 +405,10 @@ def test_the_name_of_a_stream_leads_back_to_it(aggregate_type: str, aggregate_id
 def test_a_text_that_is_no_stream_leads_nowhere() -> None:
     assert StreamId.parse("nothing") is None
     assert str(StreamId("Order", "o-1")) == "Order-o-1"
+
+
+def test_an_error_quotes_nothing_of_the_payload() -> None:
+    stored = _stored(serialize_event(Loose(anything=1)), b'{"price":"a secret"}')
+    with pytest.raises(EventPayloadError, match="price") as caught:
+        SERIALIZER.deserialize(replace(stored, event_type="Sold"))
+    assert "secret" not in "".join(format_exception(caught.value))

@@ -154,8 +154,13 @@ class PersonalDataCodec:
                 payload, extra="ignore", by_alias=True, by_name=True
             )
         except ValidationError as error:
-            reason = f"does not fit its class, so its personal data cannot be found: {error}"
-            raise EventPayloadError(place.type_name, reason) from error
+            # Neither with the values nor with the cause that quotes them: they are personal.
+            fields = sorted({str(one["loc"][0]) for one in error.errors() if one["loc"]})
+            reason = (
+                "does not fit its class, so its personal data cannot be found: look at "
+                f"{', '.join(fields) or 'all of it'}"
+            )
+            raise EventPayloadError(place.type_name, reason) from None
         document = from_json(payload)
         return document, list(find_personal(document, event, place.aggregate_id))
 

@@ -10,6 +10,7 @@ from uuid import uuid5
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from cqrs_ddd_core.cqrs._problems import problems_of
 from cqrs_ddd_core.domain.events import ENVELOPE_FIELDS, DomainEvent
 from cqrs_ddd_core.ports.event_store import NewEvent, StoredEvent, StreamId
 from cqrs_ddd_core.primitives.exceptions import (
@@ -243,8 +244,8 @@ def _read(validate: Callable[..., Any], payload: bytes, source: _Source) -> Doma
         # Names as well as aliases: the payload was written under the names of the fields.
         event: DomainEvent = validate(payload, extra="ignore", by_alias=True, by_name=True)
     except ValidationError as error:
-        reason = f"does not fit its class: {error}"
-        raise EventPayloadError(source.event_type, reason) from error
+        reason = f"does not fit its class: {problems_of(error)}"
+        raise EventPayloadError(source.event_type, reason) from None
     # The envelope comes from the row and needs no validation: written in place.
     fields = event.__dict__
     fields["event_id"] = source.event_id

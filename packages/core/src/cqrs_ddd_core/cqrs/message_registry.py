@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
+from cqrs_ddd_core.cqrs._problems import problems_of
 from cqrs_ddd_core.cqrs.command import COMMAND_ENVELOPE_FIELDS, Command
 from cqrs_ddd_core.cqrs.query import Query
 from cqrs_ddd_core.primitives.exceptions import (
@@ -156,10 +157,7 @@ def _hydrate(name: str, message_type: type[M], payload: bytes | str) -> M:
         # Names as well as aliases: model_dump_json writes the names of the fields.
         return message_type.model_validate_json(payload, by_alias=True, by_name=True)
     except ValidationError as error:
-        # Without the values, and so without the cause: they may not belong into a log.
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        listed = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
-        msg = f"{name!r} cannot be read as {message_type.__name__}: {listed}"
+        msg = f"{name!r} cannot be read as {message_type.__name__}: {problems_of(error)}"
         raise SerializationError(msg) from None
 
 
