@@ -130,7 +130,7 @@ class Relays:
     async def expect(self, process: Process, said: bytes) -> bytes:
         """Wait until a process says something, and return the line."""
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while line := await process.stdout.readline():
                 if line.startswith(said):
                     return line

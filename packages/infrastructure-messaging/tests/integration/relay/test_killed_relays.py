@@ -62,13 +62,13 @@ async def test_f07_relays_killed_at_random(
     """F07, G4, S-10: three relays while writers commit and roll back."""
     chance, queue = random.Random(kills), await broker.listen()  # noqa: S311 - repeatable
     await ledger.write(1000)
-    writing = asyncio.create_task(ledger.write_transactions(100 * kills))
-    await asyncio.gather(*(relays.start() for _ in range(3)))
-    for _ in range(kills):
-        await asyncio.sleep(chance.random() * 0.3)
-        await relays.kill(chance.choice(relays.running))
-        await relays.start()
-    await writing
+    async with asyncio.TaskGroup() as group:
+        group.create_task(ledger.write_transactions(100 * kills))
+        await asyncio.gather(*(relays.start() for _ in range(3)))
+        for _ in range(kills):
+            await asyncio.sleep(chance.random() * 0.3)
+            await relays.kill(chance.choice(relays.running))
+            await relays.start()
     await ledger.wait_until_published()
     account = ledger.account(await broker.take_ids(queue))
     assert (account.lost, account.ghosts, account.inverted) == (set(), set(), [])
