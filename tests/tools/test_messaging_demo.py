@@ -102,6 +102,7 @@ def test_the_same_seed_plans_the_same_faults() -> None:
     assert one == other
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_doubled_or_out_of_order_through_three_kills(
     postgres_url: str, rabbitmq_url: str, tmp_path: Path
 ) -> None:

@@ -48,7 +48,7 @@ def test_a_decorated_class_is_published_to_its_topic() -> None:
 
 
 def test_other_types_are_published_under_kind_context_and_type() -> None:
-    assert _event("OrderPlaced") == "event.parcels.OrderPlaced"
+    assert _event("NeverRouted") == "event.parcels.NeverRouted"
     assert TopicRouter().topic_for("Ship", MessageKind.COMMAND) == "command.app.Ship"
 
 
