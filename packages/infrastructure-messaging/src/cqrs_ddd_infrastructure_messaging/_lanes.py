@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 __all__ = ["StreamLanes"]
+
+_logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -16,7 +19,7 @@ class StreamLanes(Generic[T]):
     """A lane per stream that has work, each a task; an idle stream costs nothing.
 
     Args:
-        work: Does one item; it does not raise.
+        work: Does one item; what it raises is logged, and the lane goes on.
         name: Name of the tasks.
     """
 
@@ -60,6 +63,12 @@ class StreamLanes(Generic[T]):
         lane = self._waiting[stream]
         try:
             while lane:
-                await self._work(lane.popleft())
+                await self._do(lane.popleft())
         finally:
             del self._waiting[stream]
+
+    async def _do(self, item: T) -> None:
+        try:
+            await self._work(item)
+        except Exception:
+            _logger.exception("%s failed; the next one goes on", self._name)

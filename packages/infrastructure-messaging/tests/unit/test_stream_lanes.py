@@ -47,6 +47,21 @@ async def test_a_lane_is_gone_when_its_work_is_done() -> None:
     assert not work.lanes.is_busy("a")
 
 
+async def test_work_that_raises_does_not_stop_its_lane() -> None:
+    done = list[int]()
+
+    async def work(item: int) -> None:
+        if item == 1:
+            raise RuntimeError
+        done.append(item)
+
+    lanes = StreamLanes(work, name="lanes")
+    for item in (1, 2):
+        lanes.put("a", item)
+    assert await lanes.drain(timeout=10)
+    assert done == [2]
+
+
 async def test_what_is_late_is_cancelled() -> None:
     work = _Work()
     work.put(("a", 1), ("b", 1))

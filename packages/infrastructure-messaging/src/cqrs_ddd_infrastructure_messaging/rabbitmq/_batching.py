@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cqrs_ddd_infrastructure_messaging._handling import Handling
     from cqrs_ddd_infrastructure_messaging._lanes import StreamLanes
     from cqrs_ddd_infrastructure_messaging.consuming import BatchHandler
-    from cqrs_ddd_infrastructure_messaging.rabbitmq._delivery import Acknowledger, Delivery
+    from cqrs_ddd_infrastructure_messaging.rabbitmq._acknowledging import Acknowledger
+    from cqrs_ddd_infrastructure_messaging.rabbitmq._delivery import Delivery
 
 __all__ = ["Batches", "Singles", "one_by_one"]
 

@@ -8,11 +8,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from aio_pika.message import IncomingMessage
-
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, MessagingError
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
-from cqrs_ddd_infrastructure_messaging.rabbitmq._delivery import Acknowledger, Delivery
+from cqrs_ddd_infrastructure_messaging.rabbitmq._acknowledging import Acknowledger
+from cqrs_ddd_infrastructure_messaging.rabbitmq._delivery import Delivery
 from cqrs_ddd_infrastructure_messaging.rabbitmq._errors import is_lost, unavailable
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ class Subscription:
             await self._take_no_more()
         if not await self._intake.drain(timeout=timeout):
             _logger.warning("%s: handlers did not end in %g s: cancelled", self._consumer, timeout)
+        if self._origin is not None:
+            await self._origin.flush()
         with suppress(MessagingError):
             await self._close_channel()
 
@@ -164,9 +165,9 @@ class Subscription:
         if origin.is_closed:
             return
         try:
-            delivery = Delivery(IncomingMessage(delivered), origin, self._serializer, queue=queue)
+            delivery = Delivery(delivered, origin, self._serializer, queue=queue)
         except Exception:
-            # Not even its properties can be read: only the broker can make it a dead letter.
+            # Nobody knows how to read it: only the broker can make it a dead letter.
             _logger.exception("%s cannot take a message", self._consumer)
             await origin.reject(delivered.delivery_tag or 0)
             return
