@@ -25,7 +25,8 @@ def program(request: pytest.FixtureRequest) -> Program:
     return program
 
 
-@pytest.fixture
-def event_sourced(program: Program) -> Program:
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def event_sourced(request: pytest.FixtureRequest) -> Program:
     """The program that keeps events only, on each database in turn."""
+    program: Program = request.getfixturevalue(f"{request.param}_program")
     return Program(program.database_url, program.folder, event_sourced=True)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+# Whole suites once more: `make conformance` runs them, and `make test` those in memory.
+pytestmark = pytest.mark.slow
+
 RING = KeyRing({"2026": KeyRing.generate_key()})
 CODECS = PayloadCodecs([ZstdCodec(min_size=64), AesGcmCodec(RING)])
 ONE_CONNECTION = {"concurrent_transactions": "a database in memory has one connection"}
