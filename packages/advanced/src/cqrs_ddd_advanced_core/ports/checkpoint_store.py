@@ -1,0 +1,187 @@
+"""The checkpoint port: how far each projection has come, and who may carry it on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointKey",
+    "CheckpointLease",
+    "CheckpointState",
+    "ICheckpointStore",
+]
+
+
+class CheckpointState(StrEnum):
+    """Whether a projection goes on."""
+
+    RUNNING = "running"
+    #: An event could not be applied, and an operator has to decide.
+    HALTED = "halted"
+    #: An operator stopped it.
+    PAUSED = "paused"
+
+
+class CheckpointKey(NamedTuple):
+    """What a checkpoint is of.
+
+    Attributes:
+        projection: Name of the projection.
+        version: Of its definition; versions are built beside each other.
+        partition: Its share of the streams, from 0.
+    """
+
+    projection: str
+    version: int = 1
+    partition: int = 0
+
+
+class CheckpointLease(NamedTuple):
+    """The right to carry a projection on until the lease ends; the epoch fences former owners.
+
+    Attributes:
+        key: Of what.
+        epoch: Grows with every owner.
+        position: Of the last event that was applied; 0 at the beginning.
+    """
+
+    key: CheckpointKey
+    epoch: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a projection has come, as everybody can see it.
+
+    Attributes:
+        key: Of what.
+        position: Of the last event that was looked at; 0 at the beginning.
+        state: Whether it goes on.
+        error: Why it was halted.
+        owner: Who carries it on; ``None`` when nobody does.
+        updated_at: When the position last moved, aware UTC.
+    """
+
+    key: CheckpointKey
+    position: int
+    state: CheckpointState
+    error: str | None
+    owner: str | None
+    updated_at: datetime
+
+
+class ICheckpointStore(Protocol):
+    """Checkpoints with one owner each.
+
+    Guarantee (G6): a position moves forward only, by its current owner, in the transaction of the
+    rows it stands for. Leases are measured by the database's clock. All calls see the tenant of
+    the current context only.
+    """
+
+    @abstractmethod
+    async def ensure(self, keys: Collection[CheckpointKey]) -> None:
+        """Make those checkpoints that are not there, at position 0."""
+        ...
+
+    @abstractmethod
+    async def lease(
+        self, owner: str, keys: Collection[CheckpointKey], *, seconds: float
+    ) -> list[CheckpointLease]:
+        """Own checkpoints for so many seconds: its own, free ones, and those whose lease ended.
+
+        All owners that called within their seconds share the keys fairly: one that has more than
+        its share gives some up as long as another has less. So call it only while no batch is
+        under way. Halted and paused checkpoints are not leased. Taking one raises its epoch.
+
+        Args:
+            owner: Unique among all.
+            keys: What it would take; keys that were never ensured are left out.
+            seconds: How long the leases last.
+        """
+        ...
+
+    @abstractmethod
+    async def renew(
+        self, leases: Collection[CheckpointLease], *, seconds: float
+    ) -> list[CheckpointLease]:
+        """Prolong leases and take none; return those whose epoch is still current."""
+        ...
+
+    @abstractmethod
+    async def release(self, owner: str) -> None:
+        """Give all leases of an owner back at once."""
+        ...
+
+    @abstractmethod
+    async def advance(self, lease: CheckpointLease, position: int) -> CheckpointLease:
+        """Move a checkpoint forward in the current unit of work, and return the lease with it.
+
+        Args:
+            lease: As it was returned the last time.
+            position: At or behind that of the lease.
+
+        Raises:
+            CheckpointLostError: Somebody else owns it by now, it was moved, halted or paused.
+        """
+        ...
+
+    @abstractmethod
+    async def get(self, projection: str, version: int | None = None) -> Sequence[Checkpoint]:
+        """Return the checkpoints of a projection by version and partition; none if unknown."""
+        ...
+
+    @abstractmethod
+    async def list_all(self) -> Sequence[Checkpoint]:
+        """Return all checkpoints by name, version and partition."""
+        ...
+
+    @abstractmethod
+    async def halt(self, lease: CheckpointLease, error: str) -> None:
+        """Stop a checkpoint with a reason, and give the lease back.
+
+        Raises:
+            CheckpointLostError: Somebody else owns it by now.
+        """
+        ...
+
+    @abstractmethod
+    async def pause(self, projection: str, version: int) -> int:
+        """Stop all partitions whoever owns them; return how many were running."""
+        ...
+
+    @abstractmethod
+    async def resume(self, projection: str, version: int) -> int:
+        """Let halted and paused partitions go on; return how many there were."""
+        ...
+
+    @abstractmethod
+    async def set_position(self, projection: str, version: int, position: int) -> None:
+        """Move all partitions, back or forth, in the current unit of work; fences their owners.
+
+        For rebuilds, together with the rows that belong to that position.
+        """
+        ...
+
+    @abstractmethod
+    async def delete(self, projection: str, version: int) -> None:
+        """Forget all partitions of a version, in the current unit of work; fences their owners."""
+        ...
+
+    @abstractmethod
+    async def serving_version(self, projection: str) -> int | None:
+        """Return which version queries are answered from; ``None`` when that was never set."""
+        ...
+
+    @abstractmethod
+    async def serve(self, projection: str, version: int) -> None:
+        """Say from which version queries are answered from now on, in the current unit of work."""
+        ...
