@@ -143,6 +143,7 @@ class Handling(Generic[D]):
         Nothing is acknowledged otherwise: not on cancellation, and not while the broker does not
         confirm that the message is parked.
         """
+        outages = 0
         while True:
             async with self._slots:
                 if delivery.is_forsaken:
@@ -151,6 +152,10 @@ class Handling(Generic[D]):
             if error is None:
                 await delivery.acknowledge()
                 return
+            if isinstance(error, self._ladder.outages):
+                outages += 1
+                await delivery.pause(self._backoff.delay(outages))
+                continue
             delay = self._delay_after(delivery, error)
             if delay is None or not self._holds_streams:
                 await self._park(delivery, error, delay)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cqrs_ddd_core.primitives.exceptions import ConfigurationError, SerializationError
+from cqrs_ddd_core.primitives.exceptions import (
+    BrokerUnavailableError,
+    ConfigurationError,
+    DatabaseUnavailableError,
+    SerializationError,
+)
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError
 
 __all__ = ["RetryLadder"]
@@ -21,6 +26,8 @@ class RetryLadder:
         delays: Seconds before the second try, the third and so on, each at least a millisecond;
             a message that fails once more after the last is a dead letter. Empty for one try.
         hopeless: Errors that no further try will heal; the message is a dead letter at once.
+        outages: Errors no message is to blame for. They are waited out, however long that takes,
+            and count as no try; the stream of the message waits with it.
 
     Raises:
         ConfigurationError: A delay is shorter than a millisecond or longer than a week.
@@ -28,6 +35,7 @@ class RetryLadder:
 
     delays: tuple[float, ...] = (1.0, 5.0, 30.0, 300.0)
     hopeless: tuple[type[Exception], ...] = (MalformedMessageError, SerializationError)
+    outages: tuple[type[Exception], ...] = (DatabaseUnavailableError, BrokerUnavailableError)
 
     def __post_init__(self) -> None:
         if not all(0.001 <= delay <= _LONGEST for delay in self.delays):

@@ -15,7 +15,10 @@ from sqlalchemy.util import await_only, greenlet_spawn
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, TransientPersistenceError
 from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
 from cqrs_ddd_persistence_sqlalchemy._errors import translate
-from cqrs_ddd_persistence_sqlalchemy._postgres_connection import PostgresConnection
+from cqrs_ddd_persistence_sqlalchemy._postgres_connection import (
+    PostgresConnection,
+    notice_silence,
+)
 from cqrs_ddd_persistence_sqlalchemy._sqlite_connection import SQLiteConnection
 
 if TYPE_CHECKING:
@@ -67,8 +70,9 @@ class Database:
         self.is_single_connection: bool = isinstance(sync_engine.pool, StaticPool)
         self._turns = asyncio.Lock()
         self._shared: dict[Callable[[Database], object], object] = {}
-        if not self.is_postgres:
-            event.listen(sync_engine, "connect", _prepare_sqlite)
+        event.listen(
+            sync_engine, "connect", notice_silence if self.is_postgres else _prepare_sqlite
+        )
 
     def share(self, make: Callable[[Database], T]) -> T:
         """Return the one object of that kind for this database, made on first use."""
@@ -85,7 +89,8 @@ class Database:
                 and without holding connections, not inside SQLite, where they would starve.
 
         Raises:
-            TransientPersistenceError: No connection was free, or no turn came, in time.
+            DatabaseUnavailableError: No connection was free in time, or there is none.
+            TransientPersistenceError: SQLite: no turn came in time.
         """
         turn = await self._take_turn() if self._takes_turns(writes=writes) else None
         try:

@@ -10,6 +10,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from cqrs_ddd_core.primitives.exceptions import (
     CommitOutcomeUnknownError,
+    DatabaseUnavailableError,
     OptimisticConcurrencyError,
     PersistenceError,
     SchemaNotInstalledError,
@@ -43,13 +44,12 @@ _TRANSIENT_STATES: Final[Mapping[str, str]] = {
     "40001": "serialization failure",
     "40P01": "deadlock",
     "55P03": "lock not available in time",
-    "53300": "too many connections",
     "57014": "statement cancelled or timed out",
 }
 # What the drivers say without a state. The last one is asyncpg's when the server has hung up on an
 # idle connection, and it has not looked yet.
 _LOST_SIGNS: Final = ("connection is closed", "connection closed", "cannot switch to state")
-_LOST_STATES: Final = ("57P01", "57P02", "57P03", "57P05", "25P03")
+_LOST_STATES: Final = ("53300", "57P01", "57P02", "57P03", "57P05", "25P03")
 _MISSING_STATES: Final = ("42P01", "42703", "3F000")
 
 _SQLITE_BUSY: Final = 5
@@ -66,7 +66,7 @@ def translate(error: BaseException, *, committing: bool = False) -> Exception:
             connection leaves open whether it has.
     """
     if isinstance(error, sa.TimeoutError):
-        return TransientPersistenceError(f"{_NO_CONNECTION}: {_first_line(error)}")
+        return DatabaseUnavailableError(f"{_NO_CONNECTION}: {_first_line(error)}")
     if isinstance(error, StaleDataError):
         return OptimisticConcurrencyError(_first_line(error), "the one that was loaded")
     cause = _driver_error(error)
@@ -94,7 +94,7 @@ def connection_was_lost(error: BaseException) -> bool:
 def _lost(error: BaseException, *, committing: bool) -> Exception:
     if committing:
         return CommitOutcomeUnknownError(f"{_UNKNOWN}: {_first_line(error)}")
-    return TransientPersistenceError(f"no connection to the database: {_first_line(error)}")
+    return DatabaseUnavailableError(f"no connection to the database: {_first_line(error)}")
 
 
 def _driver_error(error: BaseException) -> BaseException:
@@ -133,7 +133,7 @@ def _from_sqlite(code: int, error: BaseException) -> Exception:
 
 def _from_type(error: BaseException) -> Exception:
     if isinstance(error, TimeoutError):
-        return TransientPersistenceError("the database did not answer in time")
+        return DatabaseUnavailableError("the database did not answer in time")
     if not isinstance(error, Exception) or not _is_driver_error(error):
         return error if isinstance(error, Exception) else PersistenceError(repr(error))
     return PersistenceError(_first_line(error))

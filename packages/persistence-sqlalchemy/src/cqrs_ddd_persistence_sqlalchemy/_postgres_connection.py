@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from cqrs_ddd_core.primitives.exceptions import UnitOfWorkError
@@ -11,10 +12,22 @@ from cqrs_ddd_persistence_sqlalchemy._errors import translate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PostgresConnection"]
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+__all__ = ["PostgresConnection", "notice_silence"]
 
 #: Seconds after which a connection that does not answer a ROLLBACK is thrown away.
 _ROLLBACK_TIMEOUT: Final = 5.0
+#: When a peer that says nothing, not even that it is there, counts as gone: after 10 s it is asked,
+#: every 5 s, three times. A server that is busy with a long statement answers these.
+_KEEP_ALIVE: Final = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+    # Milliseconds for which what was sent may stay unacknowledged.
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 25_000),
+)
 _BEGIN: Final = {
     None: "BEGIN",
     "autocommit": "BEGIN",
@@ -23,6 +36,22 @@ _BEGIN: Final = {
     "repeatable_read": "BEGIN ISOLATION LEVEL REPEATABLE READ",
     "serializable": "BEGIN ISOLATION LEVEL SERIALIZABLE",
 }
+
+
+def notice_silence(connection: DBAPIConnection, _: object) -> None:
+    """Have the connection end when the server's machine or the network is gone (F12).
+
+    The driver would wait for an answer as long as the operating system does, often for hours.
+    """
+    transport = connection.driver_connection._transport  # noqa: SLF001
+    own = transport.get_extra_info("socket")
+    if own is None or own.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    for level, name, value in _KEEP_ALIVE:
+        # Other systems lack some of them.
+        option = getattr(socket, name, None)
+        if option is not None:
+            own.setsockopt(level, option, value)
 
 
 class PostgresConnection(DriverConnection):

@@ -61,7 +61,7 @@ class SQLAlchemyUnitOfWork(UnitOfWork):
 
         Raises:
             UnitOfWorkError: The unit of work is over.
-            TransientPersistenceError: No connection was free in time.
+            DatabaseUnavailableError: No connection was free in time, or there is none.
         """
         self.ensure_active()
         return await self._transaction.driver_connection()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,15 @@ async def test_a_terminated_backend_undoes_everything_and_can_be_retried(
 async def _terminate(engine: AsyncEngine, pid: int) -> None:
     async with reading(database_of(engine)) as connection:
         await connection.fetch("SELECT pg_terminate_backend($1)", pid)
+
+
+async def test_a_connection_notices_when_its_server_is_gone(postgres_engine: AsyncEngine) -> None:
+    """F12: the operating system asks after seconds, not after hours."""
+    async with SQLAlchemyUnitOfWork(postgres_engine) as uow:
+        driver = (await uow.driver_connection()).driver
+        own = driver._transport.get_extra_info("socket")
+        assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 25_000
 
 
 async def test_connections_that_died_in_the_pool_are_not_handed_out(

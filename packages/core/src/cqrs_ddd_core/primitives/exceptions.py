@@ -13,6 +13,7 @@ __all__ = [
     "CommitOutcomeUnknownError",
     "ConcurrencyError",
     "ConfigurationError",
+    "DatabaseUnavailableError",
     "DomainError",
     "EntityNotFoundError",
     "EventPayloadError",
@@ -318,6 +319,10 @@ class PersistenceError(InfrastructureError):
 
 class TransientPersistenceError(PersistenceError):
     """The database asks for a new try: deadlock, serialization failure, lost connection."""
+
+
+class DatabaseUnavailableError(TransientPersistenceError):
+    """The database cannot be reached, or has no connection left: no command is to blame."""
 
 
 class CommitOutcomeUnknownError(PersistenceError):

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InMemoryTransport"]
 
+# Seconds until a message is delivered again that met an outage.
+_OUTAGE = 1.0
+
 
 class InMemoryTransport:
     """Publisher, consumers and dead letters of one process, for tests of your own programs.
@@ -173,6 +176,9 @@ class InMemoryTransport:
 
     def reject(self, consumer: str, delivery: Delivery, error: Exception) -> None:
         """Deliver a message again later, or make it a dead letter; for consumers."""
+        if isinstance(error, self._ladder.outages):
+            self._timeline.plan(_OUTAGE, partial(self._bus.put_back, consumer, delivery))
+            return
         attempt, message = delivery.failures + 1, delivery.message
         delay = self._ladder.delay_after(attempt, error)
         if delay is not None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from cqrs_ddd_core.primitives.exceptions import SerializationError
+from cqrs_ddd_core.primitives.exceptions import DatabaseUnavailableError, SerializationError
 from cqrs_ddd_core.primitives.id_generator import new_id
 from cqrs_ddd_core.testing.conformance import Conformance, needs
 from cqrs_ddd_core.testing.publisher import Received
@@ -90,6 +90,26 @@ class DeadLetterTests(Conformance):
         assert letter.error.startswith("MalformedMessageError: ")
         known = headers.get("ce-id")
         assert letter.message_id == (None if known is None else UUID(known))
+
+    async def test_an_outage_is_waited_out_and_counts_as_no_try(
+        self, subject: TransportSubject
+    ) -> None:
+        """G9: no message is to blame while the database is away."""
+        received, tries = Received(), 0
+
+        async def handle(message: OutboxMessage) -> None:
+            nonlocal tries
+            tries += 1
+            if tries <= subject.max_attempts + 1:
+                raise DatabaseUnavailableError("away")
+            await received(message)
+
+        message = new_message()
+        async with consuming(subject, handle):
+            await publish(subject, message)
+            assert await received.wait_for(1) == [message]
+        assert tries == subject.max_attempts + 2
+        assert not await subject.dead_letters.list(NAME)
 
     async def test_letters_are_listed_oldest_first_and_found_by_their_id(
         self, subject: TransportSubject
