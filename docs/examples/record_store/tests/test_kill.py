@@ -19,12 +19,13 @@ SAMPLE = Path(package_file).parent / "data" / "cdnow_sample.csv"
 KILLS = 10
 
 
-def test_ten_kills_change_nothing(program: Program) -> None:
-    run_with_kills(program, lines=600)
+def test_kills_change_nothing(program: Program) -> None:
+    run_with_kills(program, lines=300, kills=4)
 
 
+@pytest.mark.slow
 def test_kills_change_nothing_when_aggregates_are_events(event_sourced: Program) -> None:
-    run_with_kills(event_sourced, lines=300, kills=4)
+    run_with_kills(event_sourced, lines=600)
 
 
 @pytest.mark.fault

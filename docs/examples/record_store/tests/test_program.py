@@ -44,6 +44,7 @@ def test_the_sample_ends_with_its_totals_however_often_it_is_run(program: Progra
     assert "0 recorded, 6,919 known already, 0 rejected" in again.stdout
 
 
+@pytest.mark.slow
 def test_the_sample_ends_with_the_same_totals_when_aggregates_are_events(
     event_sourced: Program,
 ) -> None:
