@@ -68,7 +68,7 @@ def test_a_given_address_is_used_as_it_is(tmp_path: Path) -> None:
 
 @pytest.fixture
 def _interruptible() -> Iterator[None]:
-    """A shell starts what runs in its background with interrupts ignored, and children inherit it."""
+    """A shell ignores interrupts in what it runs in the background, and children inherit it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
