@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cqrs_ddd_core.correlation import MessageContext, reset_context, set_context
 from cqrs_ddd_core.cqrs.event_serializer import STREAM_VERSION_HEADER
+from cqrs_ddd_core.primitives.exceptions import DatabaseUnavailableError
 from cqrs_ddd_infrastructure_messaging._transactions import MessageTransactions, handling
 from cqrs_ddd_infrastructure_messaging.exceptions import MalformedMessageError, MessageOrderError
 
@@ -139,6 +140,8 @@ class IdempotentConsumer:
         token = set_context(MessageContext(tenant_id=tenant_id))
         try:
             new = await self._transactions.run_once(partial(self._receive_many, messages))
+        except DatabaseUnavailableError as error:
+            return [error] * len(messages)
         except Exception:
             # Whose fault it is shows when each is handled alone.
             _logger.warning(

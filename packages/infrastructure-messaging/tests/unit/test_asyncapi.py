@@ -27,6 +27,7 @@ from cqrs_ddd_infrastructure_messaging import (
     asyncapi_json,
     route_to,
 )
+from cqrs_ddd_infrastructure_messaging.rabbitmq import RabbitMQSettings, describe_topology
 
 
 class Line(ValueObject):
@@ -184,6 +185,23 @@ def test_bindings_come_from_the_transport() -> None:
     assert document["operations"]["publish.described.orders"]["bindings"]["amqp"]["mandatory"]
     assert document["operations"]["consume.shipping.payments.paid"]["bindings"]["amqp"]["ack"]
     assert all(one["bindings"]["amqp"]["is"] for one in document["channels"].values())
+
+
+def test_the_topology_of_rabbitmq_describes_itself() -> None:
+    described = describe_topology(
+        RabbitMQSettings(prefix="shop"),
+        publishes=["DescribedOrderPlaced"],
+        consumers={"shipping": ["DescribedOrderShipped"]},
+        partitions={"shipping": 2},
+    )
+    events = EventTypeRegistry([DescribedOrderPlaced, DescribedOrderShipped])
+    document = asyncapi_document("Shop", "1", events=events, topology=described)
+    _check_document(document)
+    channel = document["channels"]["described.orders"]["bindings"]["amqp"]
+    assert channel["exchange"]["name"] == "shop.messages"
+    received = document["operations"]["consume.shipping.described.orders"]["bindings"]["amqp"]
+    assert received["x-queues"] == ["shop.shipping.0", "shop.shipping.1"]
+    assert received["x-dead-letter-queue"] == "shop.shipping.dead"
 
 
 def test_payloads_are_described_as_they_are_sent() -> None:

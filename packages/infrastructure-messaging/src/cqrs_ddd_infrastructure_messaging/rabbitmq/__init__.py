@@ -5,6 +5,7 @@ from __future__ import annotations
 from cqrs_ddd_infrastructure_messaging.rabbitmq.connection import RabbitMQConnection
 from cqrs_ddd_infrastructure_messaging.rabbitmq.consumer import RabbitMQConsumer
 from cqrs_ddd_infrastructure_messaging.rabbitmq.dead_letters import RabbitMQDeadLetters
+from cqrs_ddd_infrastructure_messaging.rabbitmq.description import describe_topology
 from cqrs_ddd_infrastructure_messaging.rabbitmq.health import (
     ConsumerLiveness,
     RabbitMQHealth,
@@ -26,4 +27,5 @@ __all__ = [
     "RabbitMQSettings",
     "RabbitMQStatus",
     "RabbitMQTopology",
+    "describe_topology",
 ]
