@@ -85,3 +85,17 @@ def test_the_page_says_who_has_what(capability: str) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")][1:]
     wanted = [_lacks(TECHNOLOGIES[room]).get(capability) for room in ("memory", "rabbitmq", "nats")]
     assert cells == ["yes" if reason is None else f"no: {reason}" for reason in wanted]
+
+
+def test_envelopes_are_built_in_one_place_and_read_in_one() -> None:
+    """X-8: no transport has a way of its own."""
+    root = Path(str(package.__file__)).parent
+    builders = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*.py")
+        if any(
+            isinstance(node, ast.Call) and ast.unparse(node.func) == "MessageEnvelope"
+            for node in ast.walk(ast.parse(path.read_text()))
+        )
+    }
+    assert builders == {"envelope.py", "_headers.py"}
