@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection, NATSLink
+from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection
 from cqrs_ddd_infrastructure_messaging.nats.consumer import NATSConsumer
 from cqrs_ddd_infrastructure_messaging.nats.dead_letters import NATSDeadLetters
+from cqrs_ddd_infrastructure_messaging.nats.link import NATSLink
 from cqrs_ddd_infrastructure_messaging.nats.publisher import NATSPublisher
 from cqrs_ddd_infrastructure_messaging.nats.settings import NATSSettings
 from cqrs_ddd_infrastructure_messaging.nats.topology import NATSTopology

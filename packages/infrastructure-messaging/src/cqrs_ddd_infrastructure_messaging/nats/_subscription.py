@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from cqrs_ddd_infrastructure_messaging.nats._delivery import Hands
-    from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection, NATSLink
+    from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection
+    from cqrs_ddd_infrastructure_messaging.nats.link import NATSLink
     from cqrs_ddd_infrastructure_messaging.nats.topology import NATSTopology
 
 __all__ = ["Subscription"]

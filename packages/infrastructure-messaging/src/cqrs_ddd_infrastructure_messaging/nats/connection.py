@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from cqrs_ddd_core.primitives.exceptions import BrokerUnavailableError, ConfigurationError
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 from cqrs_ddd_infrastructure_messaging.exceptions import TopologyMismatchError
-from cqrs_ddd_infrastructure_messaging.nats._driver import JetStreamContext, MortalClient, api, nats
+from cqrs_ddd_infrastructure_messaging.nats._driver import MortalClient, api, nats
 from cqrs_ddd_infrastructure_messaging.nats._errors import FAILURES, unavailable
+from cqrs_ddd_infrastructure_messaging.nats.link import NATSLink
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Coroutine
     from types import TracebackType
 
     from cqrs_ddd_infrastructure_messaging.nats.topology import NATSTopology
 
-__all__ = ["NATSConnection", "NATSLink"]
-
-T = TypeVar("T")
+__all__ = ["NATSConnection"]
 
 _logger = logging.getLogger(__name__)
 
@@ -231,55 +229,6 @@ class NATSConnection:
         task = asyncio.create_task(_close(client, self._timeout))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-class NATSLink:
-    """One opened connection; when it is lost another one takes its place.
-
-    Attributes:
-        client: The driver's.
-        jetstream: The driver's.
-        lost: Set when it is gone.
-        declared: Settings whose streams are there.
-    """
-
-    def __init__(self) -> None:
-        self.client: MortalClient = MortalClient()
-        self.jetstream: JetStreamContext = self.client.jetstream()
-        self.lost: asyncio.Event = asyncio.Event()
-        self.declared: set[object] = set()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is there, as far as anybody can know."""
-        return self.client.is_connected and not self.lost.is_set()
-
-    def check_again(self, topology: NATSTopology) -> None:
-        """Have the streams declared again; for who was told that one is gone."""
-        self.declared.discard(topology.settings)
-
-    async def answer(self, work: Coroutine[None, None, T], *, timeout: float) -> T:
-        """Wait for an answer, no longer than so many seconds and than the connection lives.
-
-        Raises:
-            TimeoutError: There was none in time.
-            ConnectionError: The connection was lost.
-        """
-        working = asyncio.create_task(work)
-        lost = asyncio.create_task(self.lost.wait())
-        try:
-            await asyncio.wait(
-                (working, lost), timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-            )
-            if working.done():
-                return working.result()
-            if lost.done():
-                raise ConnectionError("the connection was lost before the answer")
-            raise TimeoutError
-        finally:
-            lost.cancel()
-            working.cancel()
-            await asyncio.wait((working, lost))
 
 
 async def _close(client: MortalClient, timeout: float) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
     from uuid import UUID
 
-    from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection, NATSLink
+    from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection
+    from cqrs_ddd_infrastructure_messaging.nats.link import NATSLink
     from cqrs_ddd_infrastructure_messaging.nats.settings import NATSSettings
 
 __all__ = ["NATSDeadLetters"]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from cqrs_ddd_core.ports.outbox import OutboxMessage
-    from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection, NATSLink
+    from cqrs_ddd_infrastructure_messaging.nats.connection import NATSConnection
+    from cqrs_ddd_infrastructure_messaging.nats.link import NATSLink
     from cqrs_ddd_infrastructure_messaging.nats.settings import NATSSettings
     from cqrs_ddd_infrastructure_messaging.routing import TopicRouter
     from cqrs_ddd_infrastructure_messaging.serialization import EnvelopeSerializer
