@@ -8,6 +8,7 @@ from cqrs_ddd_advanced_core.ports.checkpoint_store import (
     CheckpointLease,
     CheckpointState,
     ICheckpointStore,
+    fair_share,
 )
 from cqrs_ddd_advanced_core.ports.event_archive import IEventArchive
 from cqrs_ddd_advanced_core.ports.parked_events import IParkedEvents, ParkedEvent
@@ -42,4 +43,5 @@ __all__ = [
     "SubjectKey",
     "UndoEntry",
     "UndoStatus",
+    "fair_share",
 ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cqrs_ddd_core.ports.outbox import partition_quota
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "CheckpointLease",
     "CheckpointState",
     "ICheckpointStore",
+    "fair_share",
 ]
 
 
@@ -79,6 +83,39 @@ class Checkpoint:
     updated_at: datetime
 
 
+def fair_share(
+    owner: str,
+    *,
+    held: Mapping[CheckpointKey, str],
+    wants: Mapping[str, Collection[CheckpointKey]],
+) -> list[CheckpointKey]:
+    """Return which checkpoints an owner is to have from now on: some of its own and free ones.
+
+    Checkpoints that the same owners want are shared among these; so none lies idle because it is
+    in the share of an owner that has no use for it.
+
+    Args:
+        owner: One of those in ``wants``.
+        held: Who has which checkpoint, as far as leases last.
+        wants: What each owner that is there would take, of the checkpoints that can be leased.
+    """
+    groups: defaultdict[frozenset[str], list[CheckpointKey]] = defaultdict(list)
+    for key in sorted(set(wants[owner])):
+        groups[frozenset(name for name, keys in wants.items() if key in keys)].append(key)
+    share: list[CheckpointKey] = []
+    for owners, keys in groups.items():
+        quota = partition_quota(
+            owner,
+            held=Counter(held[key] for key in keys if held.get(key) in owners),
+            wants=dict.fromkeys(owners, len(keys)),
+            partitions=len(keys),
+        )
+        own = [key for key in keys if held.get(key) == owner]
+        free = [key for key in keys if key not in held]
+        share += [*own, *free][:quota]
+    return share
+
+
 class ICheckpointStore(Protocol):
     """Checkpoints with one owner each.
 
@@ -98,9 +135,10 @@ class ICheckpointStore(Protocol):
     ) -> list[CheckpointLease]:
         """Own checkpoints for so many seconds: its own, free ones, and those whose lease ended.
 
-        All owners that called within their seconds share the keys fairly: one that has more than
-        its share gives some up as long as another has less. So call it only while no batch is
-        under way. Halted and paused checkpoints are not leased. Taking one raises its epoch.
+        All owners that called within their seconds share the keys fairly, see ``fair_share``: one
+        that has more than its share gives some up as long as another has less. So call it only
+        while no batch is under way. Halted and paused checkpoints are not leased. Taking one
+        raises its epoch.
 
         Args:
             owner: Unique among all.
@@ -122,15 +160,29 @@ class ICheckpointStore(Protocol):
         ...
 
     @abstractmethod
+    async def lock(self, key: CheckpointKey) -> None:
+        """Let nobody else move a checkpoint until the current unit of work has ended.
+
+        Whoever has waited sees everything that was committed meanwhile.
+
+        Raises:
+            UnitOfWorkError: There is no unit of work.
+        """
+        ...
+
+    @abstractmethod
     async def advance(self, lease: CheckpointLease, position: int) -> CheckpointLease:
         """Move a checkpoint forward in the current unit of work, and return the lease with it.
 
+        A lease whose seconds are over is good as long as nobody else has taken the checkpoint.
+
         Args:
             lease: As it was returned the last time.
-            position: At or behind that of the lease.
+            position: That of the lease, or a later one.
 
         Raises:
             CheckpointLostError: Somebody else owns it by now, it was moved, halted or paused.
+            PersistenceError: The position is before that of the lease.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Self, Union, get_args, get_origin, get_type_hints
@@ -95,6 +95,8 @@ class ProjectionSchema:
     ) -> Self:
         """Return the schema of a dataclass or pydantic model: a column for each field.
 
+        A field's default is the column's: counters are 0 when the model says so.
+
         Args:
             model: Annotated with the types a column may hold, ``| None`` where it is nullable;
                 nested models become JSON.
@@ -102,7 +104,8 @@ class ProjectionSchema:
             name: Of the table; the class name in snake case when not given.
             indexes: As above.
         """
-        columns = {name: _column(hint) for name, hint in _hints(model).items()}
+        defaults = _defaults(model)
+        columns = {name: _column(hint, defaults.get(name)) for name, hint in _hints(model).items()}
         keys = (key,) if isinstance(key, str) else key
         return cls(name or _snake_case(model.__name__), columns, keys, indexes)
 
@@ -134,13 +137,28 @@ def _hints(model: type[Any]) -> Mapping[str, Any]:
     raise ProjectionDefinitionError(msg)
 
 
-def _column(hint: Any) -> ProjectionColumn:
+def _defaults(model: type[Any]) -> Mapping[str, Any]:
+    if is_dataclass(model):
+        found = {one.name: (one.default, one.default_factory) for one in fields(model)}
+        return {
+            name: default if factory is MISSING else factory()
+            for name, (default, factory) in found.items()
+            if (default, factory) != (MISSING, MISSING)
+        }
+    return {
+        name: one.get_default(call_default_factory=True)
+        for name, one in model.model_fields.items()
+        if not one.is_required()
+    }
+
+
+def _column(hint: Any, default: Any) -> ProjectionColumn:
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     given = [option for option in options if option is not type(None)]
     nullable = len(given) < len(options)
     if len(given) != 1:
         raise ProjectionDefinitionError(f"a column holds one type, not {hint!r}")
-    return ProjectionColumn(_stored_type(given[0]), nullable)
+    return ProjectionColumn(_stored_type(given[0]), nullable, default)
 
 
 def _stored_type(hint: Any) -> type:

@@ -28,38 +28,36 @@ Row: TypeAlias = Mapping[str, Any]
 class RowChange:
     """What the events of one batch do to one row, all together.
 
-    It is done in this order: delete the row if ``deletes``, set ``sets``, add ``adds``. A row that
-    is not there is made, with the defaults of the columns that are not given, unless there is
-    nothing to set or add.
+    It is done in this order: the row goes back to the defaults of its columns if ``deletes``,
+    then ``sets``, then ``adds``. A row that is not there is made, with the defaults of the columns
+    that are not given. ``is_delete`` leaves no row.
 
     Attributes:
         key: Which row.
         first_position: Of the first of those events.
         last_position: Of the last of them.
-        deletes: Whether the row as it was is gone.
-        sets: New values by column.
-        adds: Numbers to add by column; a column is in ``sets`` or in here.
+        deletes: Whether nothing of the row as it was is left.
+        is_delete: Whether no row is left; ``deletes`` is true then, and nothing set or added.
+        sets: New values by column, none of them of the key.
+        adds: Numbers to add by column, where ``None`` counts as 0; a column is in ``sets`` or in
+            here.
     """
 
     key: RowKey
     first_position: int
     last_position: int
     deletes: bool = False
+    is_delete: bool = False
     sets: dict[str, Any] = field(default_factory=dict)
     adds: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_delete(self) -> bool:
-        """Whether no row is left."""
-        return self.deletes and not self.sets and not self.adds
 
 
 class IProjectionStore(Protocol):
     """Read models of one database, and how far each projection has come there.
 
     Guarantee (G1, G6): rows, checkpoints and parked events written in one unit of work of this
-    store commit or vanish together. Every row counts its changes in ``_version``, keeps the
-    position of the last event in ``_last_position``, and refuses changes that are not newer.
+    store commit or vanish together. Every row counts its changes in ``_version`` and keeps the
+    highest position of an event that changed it in ``_last_position``.
     All calls see the tenant of the current context only.
     """
 
@@ -117,17 +115,24 @@ class IProjectionStore(Protocol):
 
     @abstractmethod
     async def apply(
-        self, schema: ProjectionSchema, changes: Sequence[RowChange]
+        self,
+        schema: ProjectionSchema,
+        changes: Sequence[RowChange],
+        *,
+        guarded: bool = True,
     ) -> Sequence[RowKey]:
         """Change rows in the current unit of work; a few statements however many they are.
 
         Args:
             schema: Whose rows.
             changes: At most one for each row.
+            guarded: Whether rows refuse changes that are not newer. ``False`` where events do not
+                come in the order of positions: rows that several partitions share, and events
+                that were parked.
 
         Returns:
             Keys of the rows that were left as they are, because they had a change of
-            ``first_position`` or later already.
+            ``first_position`` or later already; none when not guarded.
 
         Raises:
             ProjectionValueError: A value does not fit its column; the unit of work can only be

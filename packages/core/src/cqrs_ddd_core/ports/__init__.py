@@ -50,11 +50,17 @@ from cqrs_ddd_core.ports.unit_of_work_scope import (
     track_loaded,
 )
 from cqrs_ddd_core.ports.validation import IValidator, ValidationResult
-from cqrs_ddd_core.ports.wake_up import OUTBOX_TOPIC, IWakeUp, announce_after_commit
+from cqrs_ddd_core.ports.wake_up import (
+    EVENTS_TOPIC,
+    OUTBOX_TOPIC,
+    IWakeUp,
+    announce_after_commit,
+)
 
 __all__ = [
     "ANY",
     "NO_STREAM",
+    "EVENTS_TOPIC",
     "OUTBOX_TOPIC",
     "STREAM_EXISTS",
     "ActiveLock",

@@ -10,10 +10,12 @@ from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OUTBOX_TOPIC", "IWakeUp", "announce_after_commit"]
+__all__ = ["EVENTS_TOPIC", "OUTBOX_TOPIC", "IWakeUp", "announce_after_commit"]
 
 #: What an outbox announces when messages were saved.
 OUTBOX_TOPIC: Final = "outbox"
+#: What an event store announces when events were appended.
+EVENTS_TOPIC: Final = "events"
 
 
 class IWakeUp(Protocol):
