@@ -59,8 +59,8 @@ from cqrs_ddd_core.ports.wake_up import (
 
 __all__ = [
     "ANY",
-    "NO_STREAM",
     "EVENTS_TOPIC",
+    "NO_STREAM",
     "OUTBOX_TOPIC",
     "STREAM_EXISTS",
     "ActiveLock",

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 __all__ = ["ICache"]
 
@@ -14,8 +14,10 @@ __all__ = ["ICache"]
 class ICache(Protocol):
     """Keeps bytes under keys for a while.
 
-    A miss is never an error, and neither is a value that vanished early. Values are bytes, so
-    that nobody can change what is cached, and memory and remote caches behave alike.
+    A miss is never an error, and neither is a value that vanished early or a cache that is away:
+    what is asked for is a miss then, and what should be forgotten is forgotten when it is back,
+    or ends with its time. Values are bytes, so that nobody can change what is cached, and memory
+    and remote caches behave alike.
     """
 
     @abstractmethod
@@ -31,8 +33,26 @@ class ICache(Protocol):
         ...
 
     @abstractmethod
-    async def delete(self, key: str) -> None:
-        """Forget one value."""
+    async def get_or_set(
+        self, values: Mapping[str, bytes], *, ttl: float | None = None
+    ) -> Mapping[str, bytes]:
+        """Return what is kept under each key, and keep the given value where there is nothing.
+
+        Of all who call it at one time for a key, one sets it, and all are told the same value.
+
+        Args:
+            values: What to keep under each key, without tags.
+            ttl: For how many seconds a value that is set here is kept.
+
+        Returns:
+            The values by key. A key is left out when the cache cannot be asked: who needs to know
+            what the others know then knows that it does not.
+        """
+        ...
+
+    @abstractmethod
+    async def delete(self, key: str, *, value: bytes | None = None) -> None:
+        """Forget one value; when ``value`` is given, only if that is what is kept."""
         ...
 
     @abstractmethod

@@ -67,7 +67,14 @@ class IRepository(Protocol[T]):
 
     @abstractmethod
     async def search(self, criteria: Specification | QueryOptions | None = None) -> Sequence[T]:
-        """Return the aggregates that satisfy the criteria, ordered as it says, else by id."""
+        """Return the aggregates that satisfy the criteria, ordered as it says, else by id.
+
+        Raises:
+            UnknownFieldError: An aggregate has no such field.
+            SpecificationValueError: A value does not fit its field, or the field has no order.
+            CursorError: The cursor is none, or belongs to another order or condition.
+            SpecificationError: Single fields were asked for: aggregates come whole.
+        """
         ...
 
     @abstractmethod
