@@ -109,6 +109,39 @@ class CacheConformance(Conformance):
         await cache.delete_tags(["new"])
         assert await cache.get("key") is None
 
+    async def test_of_many_at_once_one_sets_a_value_and_all_are_told_it(
+        self, cache: ICache
+    ) -> None:
+        offers = [{"key": str(number).encode(), "other": b"0"} for number in range(10)]
+        told = await asyncio.gather(*(cache.get_or_set(offer, ttl=60) for offer in offers))
+        assert len({answer["key"] for answer in told}) == 1
+        assert [answer["other"] for answer in told] == [b"0"] * 10
+        assert await cache.get("key") == told[0]["key"]
+        assert await cache.get_or_set({}, ttl=60) == {}
+
+    async def test_what_is_set_where_there_was_nothing_ends_with_its_time(
+        self, subject: CacheSubject
+    ) -> None:
+        cache = subject.cache
+        await cache.set("kept", b"old", ttl=60)
+        assert await cache.get_or_set({"kept": b"new", "short": b"1"}, ttl=0.05) == {
+            "kept": b"old",
+            "short": b"1",
+        }
+        await subject.pass_time(0.1)
+        assert await cache.get_or_set({"kept": b"new", "short": b"2"}) == {
+            "kept": b"old",
+            "short": b"2",
+        }
+
+    async def test_a_value_can_be_deleted_only_if_it_is_the_known_one(self, cache: ICache) -> None:
+        await cache.set("key", b"mine")
+        await cache.delete("key", value=b"other")
+        assert await cache.get("key") == b"mine"
+        await cache.delete("key", value=b"mine")
+        assert await cache.get("key") is None
+        await cache.delete("key", value=b"mine")
+
     async def test_many_values_are_kept_apart(self, cache: ICache) -> None:
         keys = [str(number) for number in range(100)]
         await asyncio.gather(*(cache.set(key, key.encode()) for key in keys))

@@ -10,7 +10,7 @@ from cqrs_ddd_core.ports.cache import ICache
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
 __all__ = ["InMemoryCache"]
@@ -37,28 +37,27 @@ class InMemoryCache(ICache):
         self._tagged: defaultdict[str, set[str]] = defaultdict(set)
 
     async def get(self, key: str) -> bytes | None:
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if entry.expires_at is not None and entry.expires_at <= self._clock.now():
-            self._forget(key)
-            return None
-        self._entries.move_to_end(key)
-        return entry.value
+        return self._read(key)
 
     async def set(
         self, key: str, value: bytes, *, ttl: float | None = None, tags: Collection[str] = ()
     ) -> None:
-        self._forget(key)
-        expires_at = None if ttl is None else self._clock.now() + timedelta(seconds=ttl)
-        self._entries[key] = _Entry(value, frozenset(tags), expires_at)
-        for tag in tags:
-            self._tagged[tag].add(key)
-        while len(self._entries) > self._max_entries:
-            self._forget(next(iter(self._entries)))
+        self._write(key, value, ttl, tags)
 
-    async def delete(self, key: str) -> None:
-        self._forget(key)
+    async def get_or_set(
+        self, values: Mapping[str, bytes], *, ttl: float | None = None
+    ) -> Mapping[str, bytes]:
+        kept = {}
+        for key, value in values.items():
+            known = self._read(key)
+            if known is None:
+                self._write(key, value, ttl, ())
+            kept[key] = value if known is None else known
+        return kept
+
+    async def delete(self, key: str, *, value: bytes | None = None) -> None:
+        if value is None or self._read(key) == value:
+            self._forget(key)
 
     async def delete_tags(self, tags: Collection[str]) -> None:
         for tag in tags:
@@ -68,6 +67,25 @@ class InMemoryCache(ICache):
     async def clear(self) -> None:
         self._entries.clear()
         self._tagged.clear()
+
+    def _read(self, key: str) -> bytes | None:
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        if entry.expires_at is not None and entry.expires_at <= self._clock.now():
+            self._forget(key)
+            return None
+        self._entries.move_to_end(key)
+        return entry.value
+
+    def _write(self, key: str, value: bytes, ttl: float | None, tags: Collection[str]) -> None:
+        self._forget(key)
+        expires_at = None if ttl is None else self._clock.now() + timedelta(seconds=ttl)
+        self._entries[key] = _Entry(value, frozenset(tags), expires_at)
+        for tag in tags:
+            self._tagged[tag].add(key)
+        while len(self._entries) > self._max_entries:
+            self._forget(next(iter(self._entries)))
 
     def _forget(self, key: str) -> None:
         entry = self._entries.pop(key, None)
