@@ -146,9 +146,10 @@ class SQLAlchemyRepository(IRepository[T]):
                 yield entity
             if len(batch) < batch_size:
                 return
-            options = options.with_pagination(limit=batch_size, after=after)
+            options = options.after_cursor(after)
 
     async def _search(self, tenant_id: str, options: QueryOptions) -> list[T]:
+        options.refuse_fields()
         statement = apply_query_options(
             self._storage.select(tenant_id), options, self._storage.fields
         )

@@ -398,7 +398,8 @@ async def test_pages_in_id_order_follow_the_primary_key(postgres_engine: AsyncEn
         seen.append((statement, parameters))
 
     event.listen(postgres_engine.sync_engine, "before_cursor_execute", note)
-    options = QueryOptions().with_pagination(limit=10, after=("o-0100",))
+    options = QueryOptions().with_pagination(limit=10)
+    options = options.after_cursor(options.cursor({"id": "o-0100"}))
     found = await orders.search(options)
     assert [order.id for order in found] == [f"o-{number:04}" for number in range(101, 111)]
     statement, parameters = seen[-1]

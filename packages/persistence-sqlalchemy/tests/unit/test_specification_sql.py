@@ -128,6 +128,31 @@ def test_a_column_without_nulls_is_ordered_without_a_word_on_nulls() -> None:
     assert statement.partition("ORDER BY ")[2].count("NULLS") == 0
 
 
+def test_a_page_behind_a_cursor_begins_where_an_index_on_its_order_does() -> None:
+    """No IS NULL for a column without NULLs, and a bound on the first field besides."""
+    options = QueryOptions().with_ordering("-customer")
+    options = options.after_cursor(options.cursor({"customer": "x", "id": "i"}))
+    compiled = apply_query_options(select(table.c.id), options, COLUMNS).compile(dialect=POSTGRES)
+    where = str(compiled).partition("WHERE ")[2]
+    assert where.startswith('(orders.customer COLLATE "C") <= $')
+    assert "IS NULL" not in where
+
+
+def test_chosen_fields_are_the_only_columns() -> None:
+    options = QueryOptions(field("cents") > 1).with_fields("total", "id")
+    statement = apply_query_options(select(table), options, COLUMNS)
+    assert [column.name for column in statement.selected_columns] == ["total", "id"]
+    declared = column_fields(table, {"price": table.c.cents})
+    statement = apply_query_options(select(table), QueryOptions().with_fields("price"), declared)
+    assert str(statement.compile(dialect=SQLITE)).startswith(
+        "SELECT orders.cents AS price \nFROM orders"
+    )
+    with pytest.raises(UnknownFieldError):
+        apply_query_options(select(table), QueryOptions().with_fields("prize"), COLUMNS)
+    with pytest.raises(SpecificationValueError, match="cannot be chosen"):
+        apply_query_options(select(table), QueryOptions().with_fields("total"), DOCUMENT)
+
+
 def test_no_condition_adds_none() -> None:
     statement = str(
         apply_query_options(select(table.c.id), QueryOptions(), COLUMNS).compile(dialect=SQLITE)

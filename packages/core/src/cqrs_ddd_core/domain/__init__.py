@@ -8,6 +8,7 @@ from cqrs_ddd_core.domain.auditable import AuditableMixin
 from cqrs_ddd_core.domain.entity import Entity
 from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
 from cqrs_ddd_core.domain.events import DomainEvent
+from cqrs_ddd_core.domain.page import Page
 from cqrs_ddd_core.domain.query_options import Ordering, QueryOptions
 from cqrs_ddd_core.domain.specification import (
     Specification,
@@ -26,6 +27,7 @@ __all__ = [
     "Entity",
     "EventTypeRegistry",
     "Ordering",
+    "Page",
     "QueryOptions",
     "Specification",
     "SpecificationBuilder",

@@ -13,6 +13,8 @@ __all__ = [
     "CommitOutcomeUnknownError",
     "ConcurrencyError",
     "ConfigurationError",
+    "CursorError",
+    "CursorMismatchError",
     "DatabaseUnavailableError",
     "DomainError",
     "EntityNotFoundError",
@@ -299,6 +301,14 @@ class UnknownFieldError(SpecificationError):
         super().__init__(f"{owner} has no field {field!r} to filter or order by")
         self.field = field
         self.owner = owner
+
+
+class CursorError(SpecificationError):
+    """A text is no cursor: cut off, changed, or written by another version of the toolkit."""
+
+
+class CursorMismatchError(CursorError):
+    """A cursor was made for another order or another condition than it is used with."""
 
 
 class UnknownOperatorError(SpecificationError):

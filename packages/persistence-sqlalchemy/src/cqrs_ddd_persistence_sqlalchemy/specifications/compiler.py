@@ -21,6 +21,7 @@ from cqrs_ddd_core.domain.specification.operators import SpecificationOperator a
 from cqrs_ddd_core.primitives.exceptions import SpecificationError, SpecificationValueError
 from cqrs_ddd_persistence_sqlalchemy.specifications import _operators as sql
 from cqrs_ddd_persistence_sqlalchemy.specifications._values import PatternType, WordType
+from cqrs_ddd_persistence_sqlalchemy.specifications.fields import DocumentField
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
@@ -62,23 +63,40 @@ def compile_specification(specification: Specification, fields: SQLFields) -> Co
 
 
 def compile_ordering(options: QueryOptions, fields: SQLFields) -> list[ColumnElement[Any]]:
-    """Return what to order by: the given fields, then the id, NULL smaller than any value."""
+    """Return what to order by: the given fields, then the key, NULL smaller than any value."""
     return [_ordering(key, fields(key.field)) for key in options.keys]
 
 
 def apply_query_options(statement: S, options: QueryOptions, fields: SQLFields) -> S:
-    """Add condition, order and page of the options to a SELECT.
+    """Add condition, order and page of the options to a SELECT, and leave out other columns.
+
+    Chosen fields become the only columns, labelled with their names.
 
     Raises:
         UnknownFieldError: A field is not declared.
-        SpecificationValueError: A value does not fit its field, or the field has no order.
+        SpecificationValueError: A value does not fit its field, the field has no order, or a
+            chosen one is no column.
+        CursorError: The cursor is none, or belongs to another order or condition.
     """
     options.check(lambda name: fields(name).kind)
-    statement = statement.where(_compile(options.condition, fields))
+    if options.specification is not None:
+        statement = statement.where(_compile(options.specification, fields))
+    if options.after is not None:
+        beyond = options.beyond_cursor(lambda name: fields(name).nullable)
+        statement = statement.where(_compile(beyond, fields))
+    if options.fields is not None:
+        chosen = (_chosen(name, fields(name)) for name in options.fields)
+        statement = cast("S", statement.with_only_columns(*chosen, maintain_column_froms=True))
     statement = statement.order_by(*compile_ordering(options, fields))
     if options.limit is not None:
         statement = statement.limit(options.limit)
     return statement.offset(options.offset) if options.offset else statement
+
+
+def _chosen(name: str, field: SQLField) -> ColumnElement[Any]:
+    if isinstance(field, DocumentField):
+        raise SpecificationValueError(name, "a part of a document cannot be chosen")
+    return field.raw.label(name)
 
 
 def _ordering(key: Ordering, field: SQLField) -> ColumnElement[Any]:

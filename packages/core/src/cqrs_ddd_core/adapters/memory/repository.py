@@ -88,6 +88,7 @@ class InMemoryRepository(IRepository[T]):
 
     def _find(self, criteria: Specification | QueryOptions | None) -> list[T]:
         options = QueryOptions.of(criteria)
+        options.refuse_fields()
         options.check(partial(field_kind, self._aggregate_class))
         return options.apply(stored for _, stored in self._table().items(self._transaction()))
 

@@ -10,7 +10,11 @@ import pytest
 from cqrs_ddd_core.domain.query_options import QueryOptions
 from cqrs_ddd_core.domain.specification import Specification, field
 from cqrs_ddd_core.ports.repository import IRepository
-from cqrs_ddd_core.primitives.exceptions import UnknownFieldError
+from cqrs_ddd_core.primitives.exceptions import (
+    CursorMismatchError,
+    SpecificationError,
+    UnknownFieldError,
+)
 from cqrs_ddd_core.testing.repository._suite import RepositorySuite, ids_of
 from cqrs_ddd_core.testing.samples import MOMENT, OrderStatus, SampleOrder, new_order
 
@@ -79,7 +83,7 @@ class SearchTests(RepositorySuite):
         found: list[str] = []
         while page := await repository.search(options):
             found += ids_of(page)
-            options = options.with_pagination(limit=4, after=options.cursor(page[-1]))
+            options = options.after_cursor(options.cursor(page[-1]))
         everything = await repository.search(QueryOptions().with_ordering("total", desc=True))
         assert found == ids_of(everything)
         assert len(set(found)) == 11
@@ -90,6 +94,23 @@ class SearchTests(RepositorySuite):
         for criteria in (field("price") == 1, QueryOptions().with_ordering("price")):
             with pytest.raises(UnknownFieldError):
                 await repository.search(criteria)
+
+    async def test_single_fields_of_an_aggregate_are_refused(
+        self, repository: IRepository[SampleOrder]
+    ) -> None:
+        """S-24: a choice of fields is never ignored."""
+        with pytest.raises(SpecificationError, match="come whole"):
+            await repository.search(QueryOptions().with_fields("id", "total"))
+
+    async def test_a_cursor_of_another_search_is_refused(
+        self, repository: IRepository[SampleOrder]
+    ) -> None:
+        order = new_order()
+        await repository.save(order)
+        cursor = QueryOptions().with_ordering("total").cursor(order)
+        for options in (QueryOptions(), QueryOptions(field("total") > 1).with_ordering("total")):
+            with pytest.raises(CursorMismatchError):
+                await repository.search(options.after_cursor(cursor))
 
     async def test_many_are_streamed_in_batches(self, repository: IRepository[SampleOrder]) -> None:
         for number in range(25):

@@ -59,7 +59,7 @@ class AgreementTests(SpecificationSuite):
         page = everything.with_pagination(limit=size)
         while found := await subject.find(page):
             seen += found
-            page = page.with_pagination(limit=size, after=page.cursor(by_id[found[-1]]))
+            page = page.after_cursor(page.cursor(by_id[found[-1]]))
         assert seen == _ids(everything.apply(items))
 
 
