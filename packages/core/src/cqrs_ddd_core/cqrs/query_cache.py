@@ -8,24 +8,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError
 
-from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.cqrs.answer_cache import AnswerCache, answer_scope, checked_ttl
 from cqrs_ddd_core.cqrs.query import Query, QueryResponse
 from cqrs_ddd_core.cqrs.result_codec import ResultCodec
-from cqrs_ddd_core.cqrs.single_flight import SingleFlight
 from cqrs_ddd_core.ports.middleware import IMiddleware
 from cqrs_ddd_core.ports.unit_of_work_scope import current_scope
-from cqrs_ddd_core.primitives.exceptions import (
-    ConfigurationError,
-    InfrastructureError,
-    SerializationError,
-)
-from cqrs_ddd_core.primitives.id_generator import new_id
 
 if TYPE_CHECKING:
     from cqrs_ddd_core.cqrs.registry import HandlerRegistry
@@ -41,13 +33,12 @@ _logger = logging.getLogger(__name__)
 TagsOf: TypeAlias = Iterable[str] | Callable[[Any], Iterable[str]]
 
 _requested_ttl: ContextVar[float | None] = ContextVar("cqrs_ddd_requested_ttl", default=None)
-_GENERATIONS_OUTLIVE = 10
 
 
 @contextmanager
 def cache_for(ttl: float | None) -> Iterator[None]:
     """Cache the query asked in the block for so many seconds, instead of what its type says."""
-    token = _requested_ttl.set(_checked(ttl))
+    token = _requested_ttl.set(checked_ttl(ttl))
     try:
         yield
     finally:
@@ -60,12 +51,6 @@ class _Policy:
     tags: TagsOf
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    result: Any
-    data: bytes
-
-
 class QueryCacheMiddleware(IMiddleware):
     """Answers a query from a cache, when its type was given a time to live.
 
@@ -73,7 +58,8 @@ class QueryCacheMiddleware(IMiddleware):
     sees another's answers; an answer that was begun before an invalidation is never served after
     it, not even by another process that shares the cache; errors are not kept; answers are
     copies. A query asked inside a unit of work goes past the cache, because it may see what is
-    not committed. Identical queries asked at one time are answered by one run.
+    not committed. Identical queries asked at one time are answered by one run, also in several
+    processes that share the cache. A cache that is away is passed over.
 
     Answers live in the type of ``Query[R]``. What they depend on has to be a field: the current
     user is no part of the key. Without an event that invalidates it, an answer may be as old as
@@ -83,17 +69,23 @@ class QueryCacheMiddleware(IMiddleware):
         cache: Keeps the answers; share it to share them between processes.
         registry: Where ``invalidate_on`` registers event handlers.
         default_ttl: Seconds for query types that were not configured; ``None``: not cached.
+        patience: For how many seconds others wait for the process that answers a query, before
+            they answer it themselves; a process that dies delays them as long.
     """
 
     def __init__(
-        self, cache: ICache, registry: HandlerRegistry, *, default_ttl: float | None = None
+        self,
+        cache: ICache,
+        registry: HandlerRegistry,
+        *,
+        default_ttl: float | None = None,
+        patience: float = 5.0,
     ) -> None:
-        self._cache = cache
+        self._answers = AnswerCache(cache, patience=patience)
         self._registry = registry
-        self._default = _Policy(_checked(default_ttl), ())
+        self._default = _Policy(checked_ttl(default_ttl), ())
         self._policies: dict[type[Any], _Policy] = {}
         self._codecs: dict[type[Any], ResultCodec] = {}
-        self._flights: SingleFlight[_Answer] = SingleFlight()
 
     def applies_to(self, message_type: type[Any]) -> bool:
         return issubclass(message_type, Query)
@@ -113,7 +105,7 @@ class QueryCacheMiddleware(IMiddleware):
         """
         if ttl is not None:
             self._codec(query_type)
-        self._policies[query_type] = _Policy(_checked(ttl), tags)
+        self._policies[query_type] = _Policy(checked_ttl(ttl), tags)
 
     def invalidate_on(
         self,
@@ -138,79 +130,35 @@ class QueryCacheMiddleware(IMiddleware):
         self, *targets: Query[Any] | type[Query[Any]], tags: Iterable[str] = ()
     ) -> None:
         """Forget answers of the current tenant: of single queries, of query types, under tags."""
-        for target in targets:
-            scope = _of_type(target) if isinstance(target, type) else _of_query(target)
-            await self._cache.delete(scope)
-        for tag in tags:
-            await self._cache.delete(_of_tag(tag))
+        scopes = [_of_type(one) if isinstance(one, type) else _of_query(one) for one in targets]
+        await self._answers.forget([*scopes, *map(_of_tag, tags)])
 
     async def clear(self) -> None:
         """Empty the whole cache, of all tenants and whatever else is in it."""
-        await self._cache.clear()
+        await self._answers.clear()
 
     async def __call__(self, message: Any, next_handler: NextHandler) -> Any:
         policy = self._policies.get(type(message), self._default)
         ttl = _take_requested_ttl() or policy.ttl
         if ttl is None or current_scope() is not None or not _is_told_by_json(message):
             return await next_handler(message)
-        codec = self._codec(type(message))
-        try:
-            key = await self._key(message, policy, ttl)
-            data = await self._cache.get(key)
-        except InfrastructureError:
-            _logger.warning("the query cache cannot be read and is passed over", exc_info=True)
-            return await next_handler(message)
-        if data is not None and (cached := _read(codec, data)):
-            return cached
-        answer, is_shared = await self._flights.run(
-            key, partial(self._answer, message, next_handler, key, ttl)
+        answer = await self._answers.get(
+            _scopes(message, policy),
+            partial(_result, message, next_handler),
+            ttl=ttl,
+            codec=self._codec(type(message)),
         )
-        # Who shares an answer must not see what another does to it.
-        return QueryResponse(codec.load(answer.data) if is_shared else answer.result)
-
-    async def _answer(
-        self, query: Query[Any], next_handler: NextHandler, key: str, ttl: float
-    ) -> _Answer:
-        response: QueryResponse[Any] = await next_handler(query)
-        data = self._codec(type(query)).dump(response.result)
-        try:
-            await self._cache.set(key, data, ttl=ttl)
-        except InfrastructureError:
-            _logger.warning("the query cache cannot be written", exc_info=True)
-        return _Answer(response.result, data)
+        return QueryResponse(answer.result, from_cache=answer.from_cache)
 
     def _codec(self, query_type: type[Any]) -> ResultCodec:
         if query_type not in self._codecs:
             self._codecs[query_type] = ResultCodec(query_type)
         return self._codecs[query_type]
 
-    async def _key(self, query: Query[Any], policy: _Policy, ttl: float) -> str:
-        """Return a key that no answer begun before the last invalidation can be under.
 
-        It is made of random numbers, one for each thing that can be invalidated; invalidating
-        throws one away. Deleting the answers themselves would race with those under way.
-        """
-        tags = _tags(policy.tags, query)
-        scopes = [_of_type(type(query)), _of_query(query), *map(_of_tag, tags)]
-        generations = [await self._generation(scope, ttl) for scope in scopes]
-        return ":".join(["answer", *generations])
-
-    async def _generation(self, scope: str, ttl: float) -> str:
-        known = await self._cache.get(scope)
-        if known is not None:
-            return known.decode()
-        generation = str(new_id())
-        # Long enough to be worth it, yet it must not stay for ever where nobody asks again.
-        await self._cache.set(scope, generation.encode(), ttl=ttl * _GENERATIONS_OUTLIVE)
-        return generation
-
-
-def _read(codec: ResultCodec, data: bytes) -> QueryResponse[Any] | None:
-    try:
-        return QueryResponse(codec.load(data), from_cache=True)
-    except SerializationError:
-        # Another release wrote it in another shape; the new answer takes its place.
-        return None
+async def _result(query: Query[Any], next_handler: NextHandler) -> Any:
+    response: QueryResponse[Any] = await next_handler(query)
+    return response.result
 
 
 def _take_requested_ttl() -> float | None:
@@ -218,13 +166,6 @@ def _take_requested_ttl() -> float | None:
     if ttl is not None:
         # Not for the queries asked by the handler of this one.
         _requested_ttl.set(None)
-    return ttl
-
-
-def _checked(ttl: float | None) -> float | None:
-    if ttl is not None and ttl <= 0:
-        msg = f"a time to live is a positive number of seconds or None, not {ttl:g}"
-        raise ConfigurationError(msg)
     return ttl
 
 
@@ -244,20 +185,19 @@ def _tags(tags: TagsOf, subject: Any) -> list[str]:
     return [found] if isinstance(found, str) else sorted(found)
 
 
+def _scopes(query: Query[Any], policy: _Policy) -> list[str]:
+    tags = map(_of_tag, _tags(policy.tags, query))
+    return [_of_type(type(query)), _of_query(query), *tags]
+
+
 def _of_type(query_type: type[Query[Any]]) -> str:
-    return _scope("type", query_type.__module__, query_type.__qualname__)
+    return answer_scope("type", query_type.__module__, query_type.__qualname__)
 
 
 def _of_query(query: Query[Any]) -> str:
     fields = query.model_dump_json(exclude={"query_id", "correlation_id"})
-    return _scope("query", type(query).__module__, type(query).__qualname__, fields)
+    return answer_scope("query", type(query).__module__, type(query).__qualname__, fields)
 
 
 def _of_tag(tag: str) -> str:
-    return _scope("tag", tag)
-
-
-def _scope(*parts: str) -> str:
-    # As JSON, so that no tenant or tag can be spelt to look like another.
-    text = to_json([get_context().tenant_id, *parts])
-    return f"scope:{blake2b(text, digest_size=32).hexdigest()}"
+    return answer_scope("tag", tag)

@@ -51,8 +51,13 @@ class ICache(Protocol):
         ...
 
     @abstractmethod
-    async def delete(self, key: str, *, value: bytes | None = None) -> None:
-        """Forget one value; when ``value`` is given, only if that is what is kept."""
+    async def delete(self, *keys: str) -> None:
+        """Forget values, in one go."""
+        ...
+
+    @abstractmethod
+    async def delete_if(self, key: str, value: bytes) -> None:
+        """Forget a value only if it is this one, so that nobody else's is forgotten."""
         ...
 
     @abstractmethod

@@ -66,6 +66,14 @@ class CacheConformance(Conformance):
         assert await cache.get("one") is None
         assert await cache.get("two") == b"2"
 
+    async def test_many_values_are_deleted_in_one_go(self, cache: ICache) -> None:
+        for key in ("one", "two", "three"):
+            await cache.set(key, b"1")
+        await cache.delete("one", "unknown", "three")
+        assert [await cache.get(key) for key in ("one", "two", "three")] == [None, b"1", None]
+        await cache.delete()
+        assert await cache.get("two") == b"1"
+
     async def test_everything_can_be_forgotten(self, cache: ICache) -> None:
         await cache.set("one", b"1")
         await cache.set("two", b"2", ttl=60, tags=["tag"])
@@ -136,11 +144,11 @@ class CacheConformance(Conformance):
 
     async def test_a_value_can_be_deleted_only_if_it_is_the_known_one(self, cache: ICache) -> None:
         await cache.set("key", b"mine")
-        await cache.delete("key", value=b"other")
+        await cache.delete_if("key", b"other")
         assert await cache.get("key") == b"mine"
-        await cache.delete("key", value=b"mine")
+        await cache.delete_if("key", b"mine")
         assert await cache.get("key") is None
-        await cache.delete("key", value=b"mine")
+        await cache.delete_if("key", b"mine")
 
     async def test_many_values_are_kept_apart(self, cache: ICache) -> None:
         keys = [str(number) for number in range(100)]

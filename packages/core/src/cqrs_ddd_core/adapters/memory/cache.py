@@ -55,8 +55,12 @@ class InMemoryCache(ICache):
             kept[key] = value if known is None else known
         return kept
 
-    async def delete(self, key: str, *, value: bytes | None = None) -> None:
-        if value is None or self._read(key) == value:
+    async def delete(self, *keys: str) -> None:
+        for key in keys:
+            self._forget(key)
+
+    async def delete_if(self, key: str, value: bytes) -> None:
+        if self._read(key) == value:
             self._forget(key)
 
     async def delete_tags(self, tags: Collection[str]) -> None:
