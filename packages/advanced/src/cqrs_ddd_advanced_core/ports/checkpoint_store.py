@@ -32,6 +32,10 @@ class CheckpointState(StrEnum):
     HALTED = "halted"
     #: An operator stopped it.
     PAUSED = "paused"
+    #: It is about to become inline or asynchronous; commands that concern it are tried again.
+    SWITCHING = "switching"
+    #: Commands apply their events themselves, in their own transactions.
+    INLINE = "inline"
 
 
 class CheckpointKey(NamedTuple):
@@ -160,10 +164,18 @@ class ICheckpointStore(Protocol):
         ...
 
     @abstractmethod
-    async def lock(self, key: CheckpointKey) -> None:
+    async def lock(self, key: CheckpointKey, *, shared: bool = False) -> Checkpoint | None:
         """Let nobody else move a checkpoint until the current unit of work has ended.
 
         Whoever has waited sees everything that was committed meanwhile.
+
+        Args:
+            key: Which checkpoint.
+            shared: Only wait for those who lock it alone, and keep them waiting; any number
+                share it, and its owner may move it.
+
+        Returns:
+            It as it is from now on; ``None`` when there is none.
 
         Raises:
             UnitOfWorkError: There is no unit of work.
@@ -212,14 +224,27 @@ class ICheckpointStore(Protocol):
 
     @abstractmethod
     async def resume(self, projection: str, version: int) -> int:
-        """Let halted and paused partitions go on; return how many there were."""
+        """Let halted and paused partitions go on, no others; return how many there were."""
         ...
 
     @abstractmethod
-    async def set_position(self, projection: str, version: int, position: int) -> None:
+    async def set_position(
+        self,
+        projection: str,
+        version: int,
+        position: int,
+        *,
+        state: CheckpointState | None = None,
+    ) -> None:
         """Move all partitions, back or forth, in the current unit of work; fences their owners.
 
-        For rebuilds, together with the rows that belong to that position.
+        For rebuilds and switches, together with the rows that belong to that position.
+
+        Args:
+            projection: Which one.
+            version: Of its definition.
+            position: Where it is from now on.
+            state: What it is from now on; as before when not given.
         """
         ...
 
