@@ -209,6 +209,14 @@ class ICheckpointStore(Protocol):
         ...
 
     @abstractmethod
+    async def tenants(self, projection: str, version: int) -> Sequence[str]:
+        """Return the ids of all tenants that have checkpoints of a version, in order.
+
+        It is the one call that sees all tenants: they share the tables.
+        """
+        ...
+
+    @abstractmethod
     async def halt(self, lease: CheckpointLease, error: str) -> None:
         """Stop a checkpoint with a reason, and give the lease back.
 
@@ -234,9 +242,10 @@ class ICheckpointStore(Protocol):
         version: int,
         position: int,
         *,
+        partition: int | None = None,
         state: CheckpointState | None = None,
     ) -> None:
-        """Move all partitions, back or forth, in the current unit of work; fences their owners.
+        """Move all partitions, or one, back or forth, in the current unit of work; fences their owners.
 
         For rebuilds and switches, together with the rows that belong to that position.
 
@@ -244,6 +253,7 @@ class ICheckpointStore(Protocol):
             projection: Which one.
             version: Of its definition.
             position: Where it is from now on.
+            partition: Which one; all when not given.
             state: What it is from now on; as before when not given.
         """
         ...

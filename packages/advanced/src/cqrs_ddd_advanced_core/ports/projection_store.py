@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from contextlib import AbstractAsyncContextManager
 
     from cqrs_ddd_advanced_core.ports.checkpoint_store import ICheckpointStore
     from cqrs_ddd_advanced_core.ports.parked_events import IParkedEvents
@@ -51,6 +52,23 @@ class RowChange:
     sets: dict[str, Any] = field(default_factory=dict)
     adds: dict[str, Any] = field(default_factory=dict)
 
+    def make(self, schema: ProjectionSchema, row: Row | None) -> dict[str, Any] | None:
+        """Return what it makes of a row, ``None`` for no row: the reference of all stores.
+
+        The guard and the columns every row has besides are left to the store.
+        """
+        if self.is_delete:
+            return None
+        if row is None or self.deletes:
+            made = {name: column.default for name, column in schema.columns.items()}
+            made.update(zip(schema.key, self.key, strict=True))
+        else:
+            made = {name: row[name] for name in schema.columns}
+        made.update(self.sets)
+        for name, amount in self.adds.items():
+            made[name] = amount if made[name] is None else made[name] + amount
+        return made
+
 
 class IProjectionStore(Protocol):
     """Read models of one database, and how far each projection has come there.
@@ -76,6 +94,15 @@ class IProjectionStore(Protocol):
     @abstractmethod
     def unit_of_work(self) -> UnitOfWork:
         """Return a new unit of work of this database; not entered yet."""
+        ...
+
+    @abstractmethod
+    def snapshot(self) -> AbstractAsyncContextManager[IProjectionStore]:
+        """Read rows and checkpoints as they are at one moment, as long as the block lasts.
+
+        What is committed meanwhile is not seen, and nobody waits for it. The store it yields only
+        reads; the moment is before anything the block does.
+        """
         ...
 
     @abstractmethod
