@@ -245,7 +245,7 @@ class ICheckpointStore(Protocol):
         partition: int | None = None,
         state: CheckpointState | None = None,
     ) -> None:
-        """Move all partitions, or one, back or forth, in the current unit of work; fences their owners.
+        """Move partitions back or forth in the current unit of work, and fence their owners.
 
         For rebuilds and switches, together with the rows that belong to that position.
 
@@ -253,7 +253,7 @@ class ICheckpointStore(Protocol):
             projection: Which one.
             version: Of its definition.
             position: Where it is from now on.
-            partition: Which one; all when not given.
+            partition: Which one of them; all when not given.
             state: What it is from now on; as before when not given.
         """
         ...
