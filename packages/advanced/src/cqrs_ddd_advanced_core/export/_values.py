@@ -73,9 +73,7 @@ class PayloadReader:
             raise ExportValueError(event.position, event_type, _any(self._columns), reason)
         if not self._reads_all and event_type not in self._versions:
             return event_type, {}
-        # The faster parser of events would make floats of all numbers with a point.
-        payload: dict[str, Any] = json.loads(event.payload_bytes, parse_float=Decimal)
-        return event_type, payload
+        return event_type, _parse(event.payload_bytes)
 
 
 def _upcast(event: StoredEvent, upcasters: IUpcasterRegistry) -> tuple[str, Mapping[str, Any]]:
@@ -87,7 +85,14 @@ def _upcast(event: StoredEvent, upcasters: IUpcasterRegistry) -> tuple[str, Mapp
     if len(found) > 1:
         reason = f"it is read as {len(found)} events today, and a row is one event"
         raise ExportValueError(event.position, event.event_type, "payload", reason)
-    return found[0].event_type, found[0].payload
+    # What upcasters return may hold decimals and dates that are JSON only now.
+    return found[0].event_type, _parse(to_json(found[0].payload))
+
+
+def _parse(payload: bytes) -> dict[str, Any]:
+    # The faster parser of events would make floats of all numbers with a point.
+    parsed: dict[str, Any] = json.loads(payload, parse_float=Decimal)
+    return parsed
 
 
 def _any(columns: Mapping[str, PayloadColumn]) -> str:
