@@ -48,6 +48,7 @@ __all__ = ["SQLAlchemyEventStore"]
 
 #: Positions one statement of a page looks through at most.
 _WIDEST: Final = 100_000
+_HIGHEST: Final = 2**63 - 1
 _LATEST: Final = """
 SELECT position FROM cqrs_events WHERE tenant_id = $1 AND position <= $2
 ORDER BY position DESC LIMIT 1
@@ -58,7 +59,7 @@ class SQLAlchemyEventStore(IEventStore):
     """Streams of events on PostgreSQL (asyncpg) or SQLite (aiosqlite).
 
     Appends and reads of a stream belong to the current unit of work of this database. Reading
-    everything (``read_page``, ``read_all``, ``get_latest_position``) never does, because only
+    everything (``read_page``, ``read_all``, and the positions of its end) never does, because only
     what is committed can be settled. All stores on one engine share what is known of that.
 
     Args:
@@ -171,9 +172,16 @@ class SQLAlchemyEventStore(IEventStore):
         return EventPage(events, position, is_last)
 
     async def get_latest_position(self) -> int:
-        horizon = await self._settled()
+        return await self._last_up_to(await self._settled())
+
+    async def get_head_position(self) -> int:
+        # Elsewhere than on PostgreSQL everything that is committed is settled.
+        is_postgres = self._database.is_postgres
+        return await self._last_up_to(_HIGHEST if is_postgres else await self._settled())
+
+    async def _last_up_to(self, position: int) -> int:
         async with self._committed() as connection:
-            rows = await connection.fetch(_LATEST, get_context().tenant_id, horizon)
+            rows = await connection.fetch(_LATEST, get_context().tenant_id, position)
         return rows[0][0] if rows else 0
 
     async def _look_through(

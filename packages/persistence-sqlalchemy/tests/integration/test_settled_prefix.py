@@ -95,7 +95,10 @@ async def test_an_event_that_commits_late_is_not_skipped(
         await store.append(new_stream(), [fast])
         assert await _ids(store) == [first.event_id]
         assert (await store.read_page()).is_last
+        # The head tells what readers wait for.
+        assert await store.get_head_position() == await store.get_latest_position() + 2
     assert await _ids(store) == [first.event_id, slow.event_id, fast.event_id]
+    assert await store.get_head_position() == await store.get_latest_position()
 
 
 async def test_a_rolled_back_position_does_not_hold_readers_back(

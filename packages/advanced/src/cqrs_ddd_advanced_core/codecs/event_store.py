@@ -126,6 +126,9 @@ class EncodedEventStore(IEventStore):
     async def get_latest_position(self) -> int:
         return await self._store.get_latest_position()
 
+    async def get_head_position(self) -> int:
+        return await self._store.get_head_position()
+
     async def read_sealed(self, event_filter: EventFilter) -> AsyncIterator[StoredEvent]:
         """Yield settled events whose personal values are still encrypted, in position order.
 

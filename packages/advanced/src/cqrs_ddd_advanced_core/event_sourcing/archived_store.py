@@ -106,6 +106,9 @@ class ArchivedEventStore(IEventStore):
     async def get_latest_position(self) -> int:
         return await self._live.get_latest_position()
 
+    async def get_head_position(self) -> int:
+        return await self._live.get_head_position()
+
 
 def _merged(live: Sequence[StoredEvent], archived: Sequence[StoredEvent]) -> list[StoredEvent]:
     """Return all events by position; one that was moved meanwhile comes once."""

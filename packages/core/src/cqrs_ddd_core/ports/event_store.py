@@ -361,3 +361,12 @@ class IEventStore(Protocol):
     async def get_latest_position(self) -> int:
         """Return the position of the last settled event; 0 when there is none."""
         ...
+
+    @abstractmethod
+    async def get_head_position(self) -> int:
+        """Return the highest position that is committed, settled or not; 0 when there is none.
+
+        Readers reach it once nothing before it can appear any more. What is committed when it is
+        called stands at or below it, what begins to append afterwards stands behind it.
+        """
+        ...

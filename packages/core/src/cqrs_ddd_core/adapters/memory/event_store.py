@@ -145,6 +145,9 @@ class InMemoryEventStore(IEventStore):
         rows = self._log().committed.rows
         return rows[-1].position if rows else 0
 
+    async def get_head_position(self) -> int:
+        return await self.get_latest_position()
+
     def _log(self) -> _Log:
         return self._logs[get_context().tenant_id]
 

@@ -34,6 +34,7 @@ class FeedTests(EventStoreSuite):
         events, position, is_last = await store.read_page()
         assert (list(events), position, is_last) == ([], 0, True)
         assert await store.get_latest_position() == 0
+        assert await store.get_head_position() == 0
         assert [event async for event in store.read_all()] == []
 
     async def test_positions_begin_at_one_and_grow(self, store: IEventStore) -> None:
@@ -48,6 +49,18 @@ class FeedTests(EventStoreSuite):
         assert positions[0] >= 1
         assert is_increasing(positions)
         assert await store.get_latest_position() == positions[-1] == page.position
+        assert await store.get_head_position() == positions[-1]
+
+    async def test_the_head_is_what_is_committed(
+        self, store: IEventStore, unit_of_work: UnitOfWorkFactory
+    ) -> None:
+        first = await store.append(new_stream(), [new_event()])
+        with pytest.raises(Veto):
+            async with unit_of_work():
+                await store.append(new_stream(), [new_event()])
+                assert await store.get_head_position() == first.position
+                raise Veto
+        assert await store.get_head_position() == first.position
 
     async def test_the_order_is_that_of_positions_and_not_of_times(
         self, store: IEventStore

@@ -122,3 +122,4 @@ class TransactionTests(EventStoreSuite):
                 assert ids_of(page.events) == [event.event_id]
                 assert await store.get_stream_version(stream) == 1
                 assert await store.get_latest_position() == page.events[0].position
+                assert await store.get_head_position() == page.events[0].position
