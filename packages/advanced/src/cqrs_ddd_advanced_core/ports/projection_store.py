@@ -42,6 +42,8 @@ class RowChange:
         sets: New values by column, none of them of the key.
         adds: Numbers to add by column, where ``None`` counts as 0; a column is in ``sets`` or in
             here.
+        expected_version: The row's ``_version`` when it was read, 0 when there was none; the
+            change is refused, guarded or not, if the row is at another by now.
     """
 
     key: RowKey
@@ -51,6 +53,7 @@ class RowChange:
     is_delete: bool = False
     sets: dict[str, Any] = field(default_factory=dict)
     adds: dict[str, Any] = field(default_factory=dict)
+    expected_version: int | None = None
 
     def make(self, schema: ProjectionSchema, row: Row | None) -> dict[str, Any] | None:
         """Return what it makes of a row, ``None`` for no row: the reference of all stores.
@@ -159,7 +162,7 @@ class IProjectionStore(Protocol):
 
         Returns:
             Keys of the rows that were left as they are, because they had a change of
-            ``first_position`` or later already; none when not guarded.
+            ``first_position`` or later already, when guarded, or are not at the expected version.
 
         Raises:
             ProjectionValueError: A value does not fit its column; the unit of work can only be
