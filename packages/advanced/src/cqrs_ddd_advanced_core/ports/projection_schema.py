@@ -58,16 +58,19 @@ class ProjectionSchema:
         columns: By name.
         key: Names of the columns that tell rows apart, none of them nullable.
         indexes: Columns to find rows by, each index a tuple of names.
+        searched: Text columns in which words are searched for with ``fts``; a database that can
+            keeps an index of their words.
 
     Raises:
         ProjectionDefinitionError: A name cannot be one, a type cannot be kept, the key is empty or
-            nullable, or an index names an unknown column.
+            nullable, an index names an unknown column, or a searched one holds no text.
     """
 
     name: str
     columns: Mapping[str, ProjectionColumn]
     key: tuple[str, ...]
     indexes: Sequence[tuple[str, ...]] = field(default=())
+    searched: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.columns):
@@ -83,6 +86,10 @@ class ProjectionSchema:
         if unknown:
             msg = f"{self.name} has an index on {sorted(unknown)}, which are no columns"
             raise ProjectionDefinitionError(msg)
+        for name in self.searched:
+            if name not in self.columns or self.columns[name].type is not str:
+                msg = f"{self.name}.{name} is no column of text, so no words are searched in it"
+                raise ProjectionDefinitionError(msg)
 
     @classmethod
     def of(
@@ -92,6 +99,7 @@ class ProjectionSchema:
         key: str | tuple[str, ...],
         name: str | None = None,
         indexes: Sequence[tuple[str, ...]] = (),
+        searched: Sequence[str] = (),
     ) -> Self:
         """Return the schema of a dataclass or pydantic model: a column for each field.
 
@@ -103,11 +111,12 @@ class ProjectionSchema:
             key: The field, or fields, that tell rows apart.
             name: Of the table; the class name in snake case when not given.
             indexes: As above.
+            searched: As above.
         """
         defaults = _defaults(model)
         columns = {name: _column(hint, defaults.get(name)) for name, hint in _hints(model).items()}
         keys = (key,) if isinstance(key, str) else key
-        return cls(name or _snake_case(model.__name__), columns, keys, indexes)
+        return cls(name or _snake_case(model.__name__), columns, keys, indexes, searched)
 
     def named(self, name: str) -> Self:
         """Return the same schema for a table of another name."""
