@@ -181,9 +181,13 @@ class IProjectionStore(Protocol):
     async def query(self, schema: ProjectionSchema, options: QueryOptions) -> list[Row]:
         """Return rows that meet the options, in their order.
 
+        What ties is ordered by the key of the schema, whatever key the options have. Rows have
+        the chosen fields only, or all columns when none were chosen.
+
         Raises:
             UnknownFieldError: A column is not declared.
-            SpecificationValueError: A value does not fit its column.
+            SpecificationValueError: A value does not fit its column, or the column has no order.
+            CursorError: The cursor is none, or belongs to another order or condition.
         """
         ...
 
