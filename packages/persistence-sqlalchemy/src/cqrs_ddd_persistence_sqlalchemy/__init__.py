@@ -1,11 +1,13 @@
 """PostgreSQL and SQLite adapters for cqrs-ddd, built on SQLAlchemy 2."""
 
+from cqrs_ddd_persistence_sqlalchemy.checkpoints import SQLAlchemyCheckpointStore
 from cqrs_ddd_persistence_sqlalchemy.engine import create_engine
 from cqrs_ddd_persistence_sqlalchemy.event_archive import SQLAlchemyEventArchive
 from cqrs_ddd_persistence_sqlalchemy.event_store import SQLAlchemyEventStore
 from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
 from cqrs_ddd_persistence_sqlalchemy.locking import PostgresLock, TableLock
 from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
+from cqrs_ddd_persistence_sqlalchemy.parked_events import SQLAlchemyParkedEvents
 from cqrs_ddd_persistence_sqlalchemy.repository import SQLAlchemyRepository
 from cqrs_ddd_persistence_sqlalchemy.schema import (
     allow_event_changes,
@@ -22,10 +24,12 @@ from cqrs_ddd_persistence_sqlalchemy.wake_up import PostgresWakeUp
 __all__ = [
     "PostgresLock",
     "PostgresWakeUp",
+    "SQLAlchemyCheckpointStore",
     "SQLAlchemyEventArchive",
     "SQLAlchemyEventStore",
     "SQLAlchemyInbox",
     "SQLAlchemyOutboxStorage",
+    "SQLAlchemyParkedEvents",
     "SQLAlchemyRepository",
     "SQLAlchemySnapshotStore",
     "SQLAlchemySubjectKeyStore",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.pool import PoolProxiedConnection
 
-__all__ = ["DriverConnection", "from_datetime", "to_datetime", "to_uuid"]
+__all__ = ["DriverConnection", "from_datetime", "storable_text", "to_datetime", "to_uuid"]
 
 
 class DriverConnection(ABC):
@@ -127,3 +127,8 @@ def to_datetime(value: datetime | str) -> datetime:
 def to_uuid(value: UUID | str) -> UUID:
     """Return a UUID for what either driver hands out."""
     return UUID(hex=value) if isinstance(value, str) else value
+
+
+def storable_text(text: str) -> str:
+    """Return text that both databases take, for an error that cannot be noted comes for ever."""
+    return text.encode(errors="replace").decode().replace("\0", "\ufffd")

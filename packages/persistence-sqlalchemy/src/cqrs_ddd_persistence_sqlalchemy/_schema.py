@@ -50,6 +50,10 @@ __all__ = [
     "outbox",
     "outbox_owners",
     "outbox_partitions",
+    "parked_events",
+    "projection_checkpoints",
+    "projection_owners",
+    "projection_serving",
     "snapshots",
     "subject_keys",
     "undo_history",
@@ -349,4 +353,82 @@ event_archive = Table(
         "version",
         name="uq_cqrs_event_archive_stream",
     ),
+)
+
+#: How far each projection has come, and who carries it on.
+projection_checkpoints = Table(
+    "cqrs_projection_checkpoints",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("projection", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False, server_default="running"),
+    Column("error", Text),
+    Column("owner", Text),
+    Column("epoch", BigInteger, nullable=False),
+    Column("lease_until", UTCDateTime),
+    Column("updated_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint(
+        "tenant_id", "projection", "version", "partition", name="pk_cqrs_projection_checkpoints"
+    ),
+    CheckConstraint(
+        "state IN ('running', 'halted', 'paused', 'switching', 'inline')",
+        name="ck_cqrs_projection_checkpoints_state",
+    ),
+)
+
+#: Who shares the checkpoints, whether it has any or not.
+projection_owners = Table(
+    "cqrs_projection_owners",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False),
+    Column("wants", _json, nullable=False),
+    Column("here_until", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "owner", name="pk_cqrs_projection_owners"),
+)
+
+#: Which version of a projection answers queries.
+projection_serving = Table(
+    "cqrs_projection_serving",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("projection", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "projection", name="pk_cqrs_projection_serving"),
+)
+
+#: Events a projection could not apply, and those that wait behind them.
+parked_events = Table(
+    "cqrs_parked_events",
+    metadata,
+    Column("tenant_id", Text, nullable=False, server_default=""),
+    Column("projection", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("aggregate_type", Text, nullable=False),
+    Column("aggregate_id", Text, nullable=False),
+    Column("event_type", Text, nullable=False),
+    Column("error", Text),
+    Column("parked_at", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint(
+        "tenant_id",
+        "projection",
+        "version",
+        "partition",
+        "position",
+        name="pk_cqrs_parked_events",
+    ),
+)
+Index(
+    "ix_cqrs_parked_events_stream",
+    parked_events.c.tenant_id,
+    parked_events.c.projection,
+    parked_events.c.version,
+    parked_events.c.partition,
+    parked_events.c.aggregate_type,
+    parked_events.c.aggregate_id,
 )

@@ -19,10 +19,17 @@ _POSTGRES: Final = {
     "in": "= ANY (ARRAY(SELECT value::bigint FROM json_array_elements_text({0}::text::json)))",
     "not_in": "NOT IN (SELECT value::bigint FROM json_array_elements_text({0}::text::json))",
     "leases": "json_to_recordset({0}::text::json) AS l(number integer, epoch bigint)",
+    "keys": (
+        "json_to_recordset({0}::text::json) "
+        "AS k(projection text, version integer, partition integer, epoch bigint)"
+    ),
     "uuids": "(SELECT value::uuid FROM json_array_elements_text({0}::text::json)) AS m(value)",
     "for_update": "FOR UPDATE",
     "for_share": "FOR SHARE OF p",
+    "for_key_share": "FOR KEY SHARE",
     "skip_locked": "FOR UPDATE SKIP LOCKED",
+    "p_for_update": "FOR NO KEY UPDATE OF p",
+    "p_skip_locked": "FOR NO KEY UPDATE OF p SKIP LOCKED",
 }
 _SQLITE: Final = {
     "now": f"{_SQLITE_TIME})",
@@ -34,11 +41,20 @@ _SQLITE: Final = {
         "(SELECT json_extract(value, '$.number') AS number, "
         "json_extract(value, '$.epoch') AS epoch FROM json_each({0})) AS l"
     ),
+    "keys": (
+        "(SELECT json_extract(value, '$.projection') AS projection, "
+        "json_extract(value, '$.version') AS version, "
+        "json_extract(value, '$.partition') AS partition, "
+        "json_extract(value, '$.epoch') AS epoch FROM json_each({0})) AS k"
+    ),
     "uuids": "json_each({0}) AS m",
     # One transaction writes at a time: its rows need no locks of their own.
     "for_update": "",
     "for_share": "",
+    "for_key_share": "",
     "skip_locked": "",
+    "p_for_update": "",
+    "p_skip_locked": "",
 }
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)(?: (\$\d+))?\}")
 
@@ -51,9 +67,11 @@ def sql(template: str, *, postgres: bool) -> str:
         template: SQL with these placeholders: ``{now}``, the database's clock; ``{later $n}``, so
             many seconds after now; ``{json $n}``, JSON given as text; ``{in $n}``, one of
             the integers of a JSON array, and ``{not_in $n}``, none of them; ``{leases $n}``, a JSON
-            array of objects as table ``l(number, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in
+            array of objects as table ``l(number, epoch)``; ``{keys $n}``, the same as table
+            ``k(projection, version, partition, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in
             hexadecimal, as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``),
-            and ``{skip_locked}``, where rows have locks.
+            ``{for_key_share}``, ``{skip_locked}``, ``{p_for_update}`` and ``{p_skip_locked}`` (of
+            table ``p``, and compatible with ``{for_key_share}``), where rows have locks.
         postgres: For PostgreSQL; otherwise for SQLite.
     """
     spellings = _POSTGRES if postgres else _SQLITE

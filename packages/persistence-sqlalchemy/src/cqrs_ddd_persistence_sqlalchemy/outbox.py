@@ -22,7 +22,7 @@ from cqrs_ddd_core.ports.outbox import (
 from cqrs_ddd_core.ports.wake_up import OUTBOX_TOPIC, IWakeUp, announce_after_commit
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_persistence_sqlalchemy import _outbox_sql as statements
-from cqrs_ddd_persistence_sqlalchemy._dialect import to_datetime, to_uuid
+from cqrs_ddd_persistence_sqlalchemy._dialect import storable_text, to_datetime, to_uuid
 from cqrs_ddd_persistence_sqlalchemy._session import (
     database_of,
     reading,
@@ -167,7 +167,7 @@ class SQLAlchemyOutboxStorage(IOutboxStorage):
     ) -> bool:
         seconds = None if retry_in is None else float(retry_in)
         noted = await self._mark(
-            statements.MARK_FAILED, leases, sequence, _storable(error), seconds
+            statements.MARK_FAILED, leases, sequence, storable_text(error), seconds
         )
         return noted > 0
 
@@ -274,11 +274,6 @@ def _to_pending(row: _Row) -> PendingMessage:
         headers=from_json(headers) if headers is not None else {},
     )
     return PendingMessage(row[0], row[9], row[1], OutboxStatus(row[2]), row[3], message)
-
-
-def _storable(error: str) -> str:
-    """Return text that both databases take, for a message that cannot be marked comes for ever."""
-    return error.encode(errors="replace").decode().replace("\0", "\ufffd")
 
 
 def _sequence(pending: PendingMessage) -> int:
