@@ -1,10 +1,15 @@
-"""The in-memory cache keeps the promises of its port, and its bound."""
+"""The caches keep the promises of their port, and their bounds."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
 from cqrs_ddd_core.adapters.memory import InMemoryCache
+from cqrs_ddd_core.adapters.redis import LayeredCache, RedisCache
 from cqrs_ddd_core.primitives.clock import FixedClock
 from cqrs_ddd_core.testing import CacheConformance, CacheSubject
 
@@ -18,6 +23,34 @@ class TestInMemoryCache(CacheConformance):
             clock.advance(seconds)
 
         return CacheSubject(InMemoryCache(clock=clock), pass_time)
+
+
+@pytest.fixture
+async def redis_cache(redis_url: str) -> AsyncIterator[RedisCache]:
+    async with RedisCache(redis_url, prefix=f"test-{uuid4().hex}", timeout=5) as cache:
+        yield cache
+        await cache.clear()
+
+
+class TestRedisCache(CacheConformance):
+    @pytest.fixture
+    def subject(self, redis_cache: RedisCache) -> CacheSubject:
+        return CacheSubject(redis_cache)
+
+
+class TestLayeredCache(CacheConformance):
+    @pytest.fixture
+    async def subject(self, redis_cache: RedisCache) -> AsyncIterator[CacheSubject]:
+        async with LayeredCache(InMemoryCache(), redis_cache, max_staleness=5) as cache:
+            while not cache.is_local:
+                await asyncio.sleep(0.001)
+            yield CacheSubject(cache)
+
+
+class TestLayeredCacheBeforeItListens(CacheConformance):
+    @pytest.fixture
+    def subject(self, redis_cache: RedisCache) -> CacheSubject:
+        return CacheSubject(LayeredCache(InMemoryCache(), redis_cache))
 
 
 async def test_a_full_cache_forgets_the_value_used_longest_ago() -> None:
