@@ -108,6 +108,10 @@ class LocalServer(ABC):
             self._process.end(how)
             self._process = None
 
+    def _signal(self, signal_: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send(signal_)
+
     def _wait_until_ready(self, process: ServerProcess) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():

@@ -88,6 +88,10 @@ class ServerProcess:
         """Return the last lines the server printed."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
+    def send(self, what: signal.Signals) -> None:
+        """Send a signal to the server."""
+        self._process.send_signal(what)
+
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Send the signal to the server, wait for it, and kill what is left of its group."""
         if self.running:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tools.services.nats import NATSServer
     from tools.services.postgres import Databases, PostgresServer
     from tools.services.rabbitmq import RabbitMQServer
+    from tools.services.redis import RedisServer
     from tools.services.resolver import Services
 
 REQUIRE = "CQRS_DDD_REQUIRE_SERVICES"
@@ -143,6 +144,22 @@ def new_nats_server(services: Services) -> Iterator[Callable[[], NATSServer]]:
 
     yield start
     for server in started:
+        server.close()
+
+
+@pytest.fixture
+def new_redis_server(services: Services) -> Iterator[Callable[[], RedisServer]]:
+    """Start Redis servers that the test may pause, crash and start; gone after the test."""
+    started: list[RedisServer] = []
+
+    def start() -> RedisServer:
+        with _missing_is_a_skip():
+            started.append(services.new_redis())
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.resume()
         server.close()
 
 

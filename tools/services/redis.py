@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,18 @@ class RedisServer(LocalServer):
     def url(self) -> str:
         """The address of database 0."""
         return f"redis://{HOST}:{self.port}/0"
+
+    def crash(self) -> None:
+        """End the server at once, with all it holds; `start` begins anew on the same port."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Let the server take connections and commands, and answer nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on, with what it was told meanwhile."""
+        self._signal(signal.SIGCONT)
 
     def _command(self) -> Sequence[str]:
         address = ["--bind", HOST, "--port", str(self.port)]

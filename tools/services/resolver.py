@@ -109,6 +109,18 @@ class Services:
         self._start(server)
         return server
 
+    def new_redis(self) -> redis.RedisServer:
+        """Start a Redis that the caller may pause, crash and start; closed at the end.
+
+        Raises:
+            MissingServerError: This machine has no Redis.
+        """
+        server = redis.find_local()
+        if server is None:
+            raise self._missing("Redis programs", redis.KIND.install)
+        self._start(server)
+        return server
+
     def close(self) -> None:
         """Close every server that was started, the last one first."""
         self._opened.close()
