@@ -13,7 +13,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
+from cqrs_ddd_advanced_core.domain.projection_exceptions import (
+    ProjectionDefinitionError,
+    ProjectionValueError,
+)
+from cqrs_ddd_advanced_core.ports._column_values import FITTING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,6 +125,24 @@ class ProjectionSchema:
     def named(self, name: str) -> Self:
         """Return the same schema for a table of another name."""
         return replace(self, name=name)
+
+    def fit(self, name: str, value: Any) -> Any:
+        """Return a value as its column keeps it: times in UTC, JSON as a copy, enums by value.
+
+        Raises:
+            ProjectionValueError: It does not fit the column.
+        """
+        column = self.columns[name]
+        if value is None:
+            if column.nullable:
+                return None
+            raise ProjectionValueError(f"{self.name}.{name} has no value, and must have one")
+        try:
+            return FITTING[column.type](value)
+        except (TypeError, ValueError) as error:
+            # The value itself may be personal.
+            msg = f"{self.name}.{name} holds {column.type.__name__}: {error}"
+            raise ProjectionValueError(msg) from None
 
     def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the values of a row that tell it apart."""

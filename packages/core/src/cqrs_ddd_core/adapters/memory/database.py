@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from cqrs_ddd_core.primitives.exceptions import TransientPersistenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["InMemoryDatabase", "Participant", "Table", "Transaction"]
 
@@ -99,10 +99,13 @@ class Table(Participant, Generic[K, V]):
     """Rows by key, in the order they were added.
 
     Rows are shared, not copied: put only what nobody changes any more.
+
+    Args:
+        rows: Committed rows to begin with.
     """
 
-    def __init__(self) -> None:
-        self._committed: dict[K, V | None] = {}
+    def __init__(self, rows: Iterable[tuple[K, V]] = ()) -> None:
+        self._committed: dict[K, V | None] = dict(rows)
         # Of the one writer there can be; None stands for a deleted row.
         self._pending: dict[K, V | None] = {}
 

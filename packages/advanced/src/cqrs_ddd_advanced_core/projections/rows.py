@@ -1,0 +1,157 @@
+"""The rows handlers change: buffered, folded, and written together."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
+from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
+from cqrs_ddd_advanced_core.projections._row_buffer import RowBuffer, TableShape, as_key
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore, Row, RowKey
+
+__all__ = ["ProjectionRows"]
+
+_key = attrgetter("key")
+
+
+class ProjectionRows:
+    """Changes to the tables of a projection, of all events of a batch.
+
+    Nothing is written before the batch is complete; then every row is written once, with what
+    all events together do to it. A table is named, or given as its schema; a key of one column
+    may be given bare, one of several as a tuple in the order of the schema.
+
+    Floats that are added up may differ in the last digits from those added one by one, as floats
+    do; use ``Decimal`` for money.
+
+    Args:
+        store: Where the rows are.
+        shapes: The tables of the projection by the names handlers use.
+
+    Attributes:
+        position: Of the event that is being applied.
+    """
+
+    __slots__ = ("_buffers", "_found", "_store", "position")
+
+    def __init__(self, store: IProjectionStore, shapes: Mapping[str, TableShape]) -> None:
+        self._store = store
+        self._buffers = {name: RowBuffer(shape) for name, shape in shapes.items()}
+        self._found: dict[tuple[str, RowKey], Row | None] = {}
+        self.position: int = 0
+
+    def put(self, table: str | ProjectionSchema, row: Row) -> None:
+        """Let a row be exactly this one; columns that are not given have their defaults.
+
+        Args:
+            table: Which table.
+            row: Values by column, the key among them.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+            ProjectionValueError: A column is unknown, or one of the key is missing.
+        """
+        buffer = self.buffer(table)
+        shape = buffer.shape
+        key = shape.key_of(row)
+        values = {name: row[name] for name in row if name not in shape.key}
+        if not values.keys() <= shape.columns:
+            shape.check_settable(values)
+        buffer.replace(self.position, key, values)
+
+    def add(self, table: str | ProjectionSchema, key: Any, **amounts: Any) -> None:
+        """Add numbers to columns; a row that is not there begins with its defaults.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+            ProjectionValueError: A column is unknown or holds no numbers.
+        """
+        buffer = self.buffer(table)
+        if not amounts.keys() <= buffer.shape.numbers:
+            buffer.shape.check_addable(amounts)
+        if amounts:
+            buffer.add(self.position, as_key(key), amounts)
+
+    def update(self, table: str | ProjectionSchema, key: Any, **values: Any) -> None:
+        """Set columns; a row that is not there begins with its defaults.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+            ProjectionValueError: A column is unknown, or belongs to the key.
+        """
+        buffer = self.buffer(table)
+        if not values.keys() <= buffer.shape.columns:
+            buffer.shape.check_settable(values)
+        if values:
+            buffer.update(self.position, as_key(key), values)
+
+    def delete(self, table: str | ProjectionSchema, key: Any) -> None:
+        """Remove a row, if there is one.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+        """
+        self.buffer(table).delete(self.position, as_key(key))
+
+    async def get(self, table: str | ProjectionSchema, key: Any) -> dict[str, Any] | None:
+        """Return a row as the events so far have left it, ``None`` when there is none.
+
+        A row is read from the database once for each batch. Counting with ``add`` reads nothing
+        and is much faster.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+        """
+        buffer, key = self.buffer(table), as_key(key)
+        schema, change = buffer.shape.schema, buffer.changes.get(key)
+        if change is not None and change.deletes:
+            return change.make(schema, None)
+        row = await self._fetch(schema, key)
+        if change is not None:
+            return change.make(schema, row)
+        return None if row is None else {name: row[name] for name in schema.columns}
+
+    async def write(self, *, guarded: bool = True) -> int:
+        """Write all changes in the current unit of work, and begin anew.
+
+        Args:
+            guarded: Whether rows refuse changes that are not newer than they are.
+
+        Returns:
+            How many rows did, and were left as they are.
+        """
+        refused = 0
+        for buffer in self._buffers.values():
+            if buffer.changes:
+                # In one order everywhere, so that batches do not block each other in a circle.
+                changes = sorted(buffer.changes.values(), key=_key)
+                buffer.changes = {}
+                schema = buffer.shape.schema
+                refused += len(await self._store.apply(schema, changes, guarded=guarded))
+        self._found.clear()
+        return refused
+
+    def buffer(self, table: str | ProjectionSchema) -> RowBuffer:
+        """Return the changes of one table; for projectors that are compiled.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+        """
+        name = table.name if isinstance(table, ProjectionSchema) else table
+        try:
+            return self._buffers[name]
+        except KeyError:
+            there = ", ".join(self._buffers) or "none"
+            msg = f"the projection has no table {name!r}, but {there}: list it in its tables"
+            raise ProjectionDefinitionError(msg) from None
+
+    async def _fetch(self, schema: ProjectionSchema, key: RowKey) -> Row | None:
+        place = schema.name, key
+        if place not in self._found:
+            self._found[place] = (await self._store.fetch(schema, [key])).get(key)
+        return self._found[place]
