@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     CheckConstraint,
     Column,
-    DateTime,
     Identity,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-from cqrs_ddd_persistence_sqlalchemy._dialect import from_datetime, to_datetime
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from sqlalchemy import Dialect
-    from sqlalchemy.types import TypeEngine
+from cqrs_ddd_persistence_sqlalchemy._read_side_schema import (
+    materialized_view_positions,
+    materialized_views,
+    parked_events,
+    projection_checkpoints,
+    projection_owners,
+    projection_serving,
+)
+from cqrs_ddd_persistence_sqlalchemy._schema_types import JSON_TYPE, UTCDateTime, metadata
 
 __all__ = [
     "EVENT_ID_UNIQUE",
@@ -46,6 +43,8 @@ __all__ = [
     "inbox",
     "inbox_places",
     "locks",
+    "materialized_view_positions",
+    "materialized_views",
     "metadata",
     "outbox",
     "outbox_owners",
@@ -63,32 +62,6 @@ EVENT_ID_UNIQUE: Final = "uq_cqrs_events_event_id"
 STREAM_UNIQUE: Final = "uq_cqrs_events_stream"
 
 
-class UTCDateTime(TypeDecorator["datetime"]):
-    """An aware datetime on both databases; SQLite keeps UTC text that sorts by time."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the type of the column."""
-        return dialect.type_descriptor(Text() if _is_sqlite(dialect) else DateTime(timezone=True))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """Return what the driver is given."""
-        return from_datetime(value) if value is not None and _is_sqlite(dialect) else value
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return an aware datetime."""
-        return value if value is None else to_datetime(value)
-
-
-def _is_sqlite(dialect: Dialect) -> bool:
-    return dialect.name == "sqlite"
-
-
-metadata = MetaData()
-
-_json = JSON().with_variant(JSONB(), "postgresql")
 _by_code_point = Text().with_variant(Text(collation="C"), "postgresql")
 # SQLite counts by itself only in columns that are exactly INTEGER.
 _counter = BigInteger().with_variant(Integer(), "sqlite")
@@ -108,7 +81,7 @@ events = Table(
     Column("event_type", Text, nullable=False),
     Column("schema_version", Integer, nullable=False, server_default="1"),
     Column("payload", LargeBinary, nullable=False),
-    Column("metadata", _json),
+    Column("metadata", JSON_TYPE),
     Column("correlation_id", Text),
     Column("causation_id", Text),
     Column("occurred_at", UTCDateTime, nullable=False),
@@ -150,7 +123,7 @@ outbox = Table(
     Column("stream", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("tenant_id", Text, nullable=False, server_default=""),
-    Column("headers", _json),
+    Column("headers", JSON_TYPE),
     Column("correlation_id", Text),
     Column("causation_id", Text),
     Column("occurred_at", UTCDateTime, nullable=False),
@@ -234,7 +207,7 @@ documents = Table(
     # By code point in every locale, so that the primary key serves the order of ids.
     Column("aggregate_id", _by_code_point, nullable=False),
     Column("version", BigInteger, nullable=False),
-    Column("data", _json, nullable=False),
+    Column("data", JSON_TYPE, nullable=False),
     Column("created_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
     PrimaryKeyConstraint("tenant_id", "aggregate_type", "aggregate_id", name="pk_cqrs_documents"),
@@ -340,7 +313,7 @@ event_archive = Table(
     Column("event_type", Text, nullable=False),
     Column("schema_version", Integer, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    Column("metadata", _json),
+    Column("metadata", JSON_TYPE),
     Column("correlation_id", Text),
     Column("causation_id", Text),
     Column("occurred_at", UTCDateTime, nullable=False),
@@ -353,82 +326,4 @@ event_archive = Table(
         "version",
         name="uq_cqrs_event_archive_stream",
     ),
-)
-
-#: How far each projection has come, and who carries it on.
-projection_checkpoints = Table(
-    "cqrs_projection_checkpoints",
-    metadata,
-    Column("tenant_id", Text, nullable=False, server_default=""),
-    Column("projection", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("partition", Integer, nullable=False),
-    Column("position", BigInteger, nullable=False, server_default="0"),
-    Column("state", Text, nullable=False, server_default="running"),
-    Column("error", Text),
-    Column("owner", Text),
-    Column("epoch", BigInteger, nullable=False),
-    Column("lease_until", UTCDateTime),
-    Column("updated_at", UTCDateTime, nullable=False),
-    PrimaryKeyConstraint(
-        "tenant_id", "projection", "version", "partition", name="pk_cqrs_projection_checkpoints"
-    ),
-    CheckConstraint(
-        "state IN ('running', 'halted', 'paused', 'switching', 'inline')",
-        name="ck_cqrs_projection_checkpoints_state",
-    ),
-)
-
-#: Who shares the checkpoints, whether it has any or not.
-projection_owners = Table(
-    "cqrs_projection_owners",
-    metadata,
-    Column("tenant_id", Text, nullable=False, server_default=""),
-    Column("owner", Text, nullable=False),
-    Column("wants", _json, nullable=False),
-    Column("here_until", UTCDateTime, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "owner", name="pk_cqrs_projection_owners"),
-)
-
-#: Which version of a projection answers queries.
-projection_serving = Table(
-    "cqrs_projection_serving",
-    metadata,
-    Column("tenant_id", Text, nullable=False, server_default=""),
-    Column("projection", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "projection", name="pk_cqrs_projection_serving"),
-)
-
-#: Events a projection could not apply, and those that wait behind them.
-parked_events = Table(
-    "cqrs_parked_events",
-    metadata,
-    Column("tenant_id", Text, nullable=False, server_default=""),
-    Column("projection", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("partition", Integer, nullable=False),
-    Column("position", BigInteger, nullable=False),
-    Column("aggregate_type", Text, nullable=False),
-    Column("aggregate_id", Text, nullable=False),
-    Column("event_type", Text, nullable=False),
-    Column("error", Text),
-    Column("parked_at", UTCDateTime, nullable=False),
-    PrimaryKeyConstraint(
-        "tenant_id",
-        "projection",
-        "version",
-        "partition",
-        "position",
-        name="pk_cqrs_parked_events",
-    ),
-)
-Index(
-    "ix_cqrs_parked_events_stream",
-    parked_events.c.tenant_id,
-    parked_events.c.projection,
-    parked_events.c.version,
-    parked_events.c.partition,
-    parked_events.c.aggregate_type,
-    parked_events.c.aggregate_id,
 )
