@@ -15,13 +15,13 @@ from cqrs_ddd_core.primitives.exceptions import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointKey
-
 __all__ = [
     "CheckpointLostError",
+    "LiveProjectionLimitError",
     "ProjectionDefinitionError",
     "ProjectionLagError",
     "ProjectionSchemaMismatchError",
+    "ProjectionSwitchingError",
     "ProjectionValueError",
     "ProjectorError",
     "RebuildError",
@@ -75,12 +75,13 @@ class ProjectorError(HandlerError):
 class CheckpointLostError(ConcurrencyError):
     """A worker no longer owns the checkpoint it was about to move; its batch was rolled back."""
 
-    def __init__(self, key: CheckpointKey) -> None:
+    def __init__(self, key: tuple[str, int, int]) -> None:
+        projection, version, partition = key
         super().__init__(
-            f"{key.projection!r} version {key.version} partition {key.partition} is carried on by "
-            "another worker by now, or was stopped"
+            f"{projection!r} version {version} partition {partition} is carried on by another "
+            "worker by now, or was stopped"
         )
-        self.key: CheckpointKey = key
+        self.key: tuple[str, int, int] = key
 
 
 class ProjectionLagError(PersistenceError):
@@ -98,3 +99,26 @@ class ProjectionLagError(PersistenceError):
 
 class RebuildError(PersistenceError):
     """A rebuild cannot begin, go on or be swapped in."""
+
+
+class LiveProjectionLimitError(PersistenceError):
+    """Folding an answer would cost more events than it may."""
+
+    def __init__(self, projection: str, max_events: int) -> None:
+        super().__init__(
+            f"{projection} needs more than {max_events} events for one answer; ask for fewer with "
+            "a filter, keep it as rows with a projector, or raise max_events"
+        )
+        self.projection: str = projection
+        self.max_events: int = max_events
+
+
+class ProjectionSwitchingError(ConcurrencyError):
+    """A projection is becoming inline or asynchronous at this moment; try the command again."""
+
+    def __init__(self, projection: str) -> None:
+        super().__init__(
+            f"{projection!r} is changing how it is carried on; try the command again. If that "
+            "lasts, the switch was interrupted: run it again"
+        )
+        self.projection: str = projection
