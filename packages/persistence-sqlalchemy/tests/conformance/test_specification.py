@@ -33,10 +33,12 @@ from cqrs_ddd_core.testing import SpecificationConformance, SpecificationSubject
 from cqrs_ddd_core.testing.specimens import Colour, Specimen
 from cqrs_ddd_persistence_sqlalchemy import create_engine
 from cqrs_ddd_persistence_sqlalchemy.specifications import (
+    ColumnField,
     SQLFields,
     apply_query_options,
     column_fields,
     document_fields,
+    word_index,
 )
 from tools.services.postgres import create_database, drop_database
 
@@ -87,7 +89,12 @@ class SpecimenRow(Base):
 
 _DOCUMENTS = document_fields(Specimen, DocumentRow.__table__.c.document)
 _KEYED = document_fields(Specimen, DocumentRow.__table__.c.document, key=DocumentRow.__table__.c.id)
-_COLUMNS = column_fields(SpecimenRow, {"address.city": SpecimenRow.__table__.c.city})
+_NAME = SpecimenRow.__table__.c.name
+word_index("ix_specimen_rows_words", _NAME)
+_COLUMNS = column_fields(
+    SpecimenRow,
+    {"address.city": SpecimenRow.__table__.c.city, "name": ColumnField(_NAME, searched=True)},
+)
 
 
 async def _create_tables(url: str) -> None:

@@ -14,6 +14,7 @@ from cqrs_ddd_persistence_sqlalchemy.specifications.fields import (
     SQLFields,
     column_fields,
     document_fields,
+    word_index,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "compile_ordering",
     "compile_specification",
     "document_fields",
+    "word_index",
 ]

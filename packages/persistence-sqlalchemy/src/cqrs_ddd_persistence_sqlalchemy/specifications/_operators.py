@@ -7,7 +7,7 @@ is used; they are declared names of a closed form. Everything else is a bound pa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from sqlalchemy import String, literal_column
 from sqlalchemy.exc import CompileError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.compiler import SQLCompiler
 
 __all__ = [
+    "LONGEST_WORD",
     "AsBoolean",
     "AsDecimal",
     "AsFloat",
@@ -29,6 +30,7 @@ __all__ = [
     "AsInteger",
     "ByCodePoint",
     "Folded",
+    "HasWords",
     "JsonBoolean",
     "JsonNumber",
     "JsonText",
@@ -37,6 +39,7 @@ __all__ = [
     "RealValue",
     "SpacedWords",
     "Template",
+    "WordArray",
 ]
 
 
@@ -234,12 +237,40 @@ def _postgres_literal(text: str) -> str:
     return "E'" + "".join(f"\\x{ord(character):02x}" for character in text) + "'"
 
 
+_TO_SPACES: Final = (
+    f'translate(lower({{a}} COLLATE "C"), {_postgres_literal(WORD_SEPARATORS)}, '
+    f"'{' ' * len(WORD_SEPARATORS)}')"
+)
+
+
 class SpacedWords(Template):
     """Folded text with single characters between its words, and one at both ends."""
 
     type = String()
-    postgresql = (
-        f"(' ' || translate(lower({{a}} COLLATE \"C\"), {_postgres_literal(WORD_SEPARATORS)}, "
-        f"'{' ' * len(WORD_SEPARATORS)}') || ' ')"
-    )
+    postgresql = f"(' ' || {_TO_SPACES} || ' ')"
     sqlite = "(' ' || lower({a}) || ' ')"
+
+
+#: Characters of a word an index keeps: an entry of GIN has 2,712 bytes at most, and a row with a
+#: longer one could not be stored.
+LONGEST_WORD: Final = 60
+
+
+class WordArray(Template):
+    """The beginnings of the folded words of a text, for a GIN index."""
+
+    postgresql = (
+        f"string_to_array(regexp_replace({_TO_SPACES}, "
+        f"'([^ ]{{{{{LONGEST_WORD}}}}})[^ ]+', '\\1', 'g'), ' ')"
+    )
+    sqlite = "{a}"
+
+
+class HasWords(Template):
+    """Whether a text has all words of a bound array; on SQLite, what is given for it instead.
+
+    Of no declared type, as ``Matches``.
+    """
+
+    postgresql = f"({WordArray.postgresql} @> {{b}})"
+    sqlite = "{c}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import Enum, and_, false, literal, or_, true
+from sqlalchemy import ARRAY, Enum, Text, and_, false, literal, or_, true
 
 from cqrs_ddd_core.domain.specification import (
     AndSpecification,
@@ -172,8 +172,21 @@ def _text_condition(name: str, op: Op, value: str, field: SQLField) -> ColumnEle
         raise SpecificationValueError(name, "a database enum is no text to search in")
     text = field.operand((value,)).expression
     if op is Op.FTS:
-        spaced = sql.SpacedWords(text)
-        return and_(*(sql.Matches(spaced, literal(word, WordType())) for word in words(value)))
+        wanted = list(dict.fromkeys(words(value)))
+        return _has_indexed_words(text, wanted) if field.searched else _has_words(text, wanted)
     pattern = TextPattern.of(op, value)
     looked_at = sql.Folded(text) if pattern.folded else text
     return sql.Matches(looked_at, literal(pattern, PatternType()))
+
+
+def _has_words(text: ColumnElement[Any], wanted: Sequence[str]) -> ColumnElement[bool]:
+    spaced = sql.SpacedWords(text)
+    return and_(true(), *(sql.Matches(spaced, literal(word, WordType())) for word in wanted))
+
+
+def _has_indexed_words(text: ColumnElement[Any], wanted: Sequence[str]) -> ColumnElement[bool]:
+    beginnings = [word[: sql.LONGEST_WORD] for word in wanted]
+    found = sql.HasWords(text, literal(beginnings, ARRAY(Text())), _has_words(text, wanted))
+    # One of exactly that length may be the beginning of a longer one.
+    uncertain = [word for word in wanted if len(word) >= sql.LONGEST_WORD]
+    return and_(found, _has_words(text, uncertain))

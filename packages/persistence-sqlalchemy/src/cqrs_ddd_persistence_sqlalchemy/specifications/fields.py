@@ -16,6 +16,7 @@ from sqlalchemy import (
     Double,
     Enum,
     Float,
+    Index,
     Numeric,
     String,
     Table,
@@ -52,6 +53,7 @@ __all__ = [
     "SQLFields",
     "column_fields",
     "document_fields",
+    "word_index",
 ]
 
 
@@ -82,11 +84,13 @@ class SQLField(ABC):
         kind: What it holds.
         raw: The expression that is NULL when the field is.
         nullable: Whether it can be NULL.
+        searched: Whether there is a ``word_index`` on it.
     """
 
     kind: FieldKind
     raw: ColumnElement[Any]
     nullable: bool = True
+    searched: bool = False
 
     @abstractmethod
     def operand(self, values: Sequence[object] = ()) -> Operand:
@@ -109,12 +113,20 @@ class ColumnField(SQLField):
     Args:
         column: The column.
         kind: What it holds; derived from the column's type when not given.
+        searched: Whether there is a ``word_index`` on it.
     """
 
-    def __init__(self, column: ColumnElement[Any], kind: FieldKind | None = None) -> None:
+    def __init__(
+        self,
+        column: ColumnElement[Any],
+        kind: FieldKind | None = None,
+        *,
+        searched: bool = False,
+    ) -> None:
         self.raw: ColumnElement[Any] = column
         self.kind: FieldKind = kind or _column_kind(column.type)
         self.nullable: bool = bool(getattr(column, "nullable", True))
+        self.searched: bool = searched
 
     def operand(self, values: Sequence[object] = ()) -> Operand:  # noqa: ARG002  # same for all
         is_text = self.kind is FieldKind.TEXT or isinstance(self.raw.type, String)
@@ -254,6 +266,20 @@ def column_fields(
         raise UnknownFieldError(name, getattr(source, "__name__", str(source)))
 
     return find
+
+
+def word_index(name: str, column: ColumnElement[Any]) -> Index:
+    """Return the index that serves ``fts`` on a text column: GIN on PostgreSQL, none on SQLite.
+
+    It belongs to the column's table, and is used for a ``ColumnField`` that says ``searched``.
+    What is found is the same with and without it.
+
+    Args:
+        name: Of the index.
+        column: A column of text.
+    """
+    index = Index(name, sql.WordArray(column), postgresql_using="gin")
+    return index.ddl_if(dialect="postgresql")
 
 
 def document_fields(
