@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.cqrs.event_serializer import STREAM_VERSION_HEADER, serialize_event
-from cqrs_ddd_core.ports.event_store import ANY, IEventStore, NewEvent, StreamId
+from cqrs_ddd_core.ports.event_store import ANY, AppendResult, IEventStore, NewEvent, StreamId
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, MessageKind, OutboxMessage
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ __all__ = ["EventRecorder", "EventStoreSelector"]
 
 #: Returns the store of an aggregate type, or ``None`` when its events are not stored.
 EventStoreSelector: TypeAlias = "Callable[[str], IEventStore | None]"
-
-_Located: TypeAlias = tuple[StreamId | None, NewEvent]
 
 
 class EventRecorder:
@@ -73,12 +71,15 @@ class EventRecorder:
         return recorded
 
     async def _write(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
-        located = [(_stream_of(event), self._serialize(event)) for event in events]
         messages: list[OutboxMessage] = []
         # Runs, not groups: an event must not move before another stream's earlier event.
-        for stream, run in groupby(located, key=_first):
-            written = [event for _, event in run]
-            last = None if stream is None else await self._append(stream, written, uow)
+        for stream, run in groupby(events, key=_stream_of):
+            raised = list(run)
+            written = [self._serialize(event) for event in raised]
+            last = None
+            if stream is not None and (result := await self._append(stream, written, uow)):
+                uow.note_append(raised, result.position)
+                last = result.version
             if self._outbox is not None:
                 messages += _to_messages(stream, written, last)
         if self._outbox is not None:
@@ -86,17 +87,15 @@ class EventRecorder:
 
     async def _append(
         self, stream: StreamId, events: Sequence[NewEvent], uow: UnitOfWork
-    ) -> int | None:
-        """Return the version of the last one; ``None`` when events of that type are not stored."""
+    ) -> AppendResult | None:
+        """Return where the append ended; ``None`` when events of that type are not stored."""
         pending = uow.pending_stream(stream)
         if pending is not None:
-            result = await pending.append(events)
-        elif (store := self._select_store(stream.aggregate_type)) is not None:
-            result = await store.append(stream, events, expected_version=ANY)
-        else:
+            return await pending.append(events)
+        store = self._select_store(stream.aggregate_type)
+        if store is None:
             return None
-        uow.note_position(result.position)
-        return result.version
+        return await store.append(stream, events, expected_version=ANY)
 
     def _announce(self, events: Sequence[DomainEvent], uow: UnitOfWork) -> None:
         for dispatcher in self._dispatchers:
@@ -108,10 +107,6 @@ def _selector(event_store: IEventStore | EventStoreSelector | None) -> EventStor
     if callable(event_store):
         return event_store
     return lambda _: event_store
-
-
-def _first(located: _Located) -> StreamId | None:
-    return located[0]
 
 
 def _stream_of(event: DomainEvent) -> StreamId | None:

@@ -38,7 +38,12 @@ from cqrs_ddd_core.ports.payload_condition import PayloadCondition
 from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
 from cqrs_ddd_core.ports.repository import IRepository
 from cqrs_ddd_core.ports.retry import IRetryPolicy
-from cqrs_ddd_core.ports.unit_of_work import EventSource, UnitOfWork, UnitOfWorkState
+from cqrs_ddd_core.ports.unit_of_work import (
+    EventSource,
+    RecordedAppend,
+    UnitOfWork,
+    UnitOfWorkState,
+)
 from cqrs_ddd_core.ports.unit_of_work_scope import (
     EventRecording,
     UnitOfWorkFactory,
@@ -98,6 +103,7 @@ __all__ = [
     "PayloadCondition",
     "PendingMessage",
     "PublishOutcome",
+    "RecordedAppend",
     "ResourceIdentifier",
     "StoredEvent",
     "StreamId",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.domain.events import enrich_event
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_core.ports.event_store import IEventStore
     from cqrs_ddd_core.ports.unit_of_work_scope import EventRecording
 
-__all__ = ["EventSource", "UnitOfWork", "UnitOfWorkState"]
+__all__ = ["EventSource", "RecordedAppend", "UnitOfWork", "UnitOfWorkState"]
 
 _logger = logging.getLogger(__name__)
 
@@ -65,6 +65,13 @@ class UnitOfWorkState(Enum):
     ROLLED_BACK = "rolled back"
 
 
+class RecordedAppend(NamedTuple):
+    """Events that were appended together, and the position of the last of them."""
+
+    events: Sequence[DomainEvent]
+    position: int
+
+
 class UnitOfWork(ABC):
     """One transaction, entered with ``async with``; leaving it commits, an exception rolls back.
 
@@ -87,6 +94,7 @@ class UnitOfWork(ABC):
         self._recorder: EventRecording | None = None
         self._fallback_recorder: EventRecording | None = None
         self._recorded: Sequence[DomainEvent] = ()
+        self._appends: list[RecordedAppend] = []
         self._doom: str | None = None
         self._on_commit: list[Callable[[], Awaitable[None]]] = []
         self._position: int | None = None
@@ -153,6 +161,16 @@ class UnitOfWork(ABC):
     def recorded_events(self) -> Sequence[DomainEvent]:
         """The events that were recorded, once it has committed."""
         return self._recorded
+
+    @property
+    def recorded_appends(self) -> Sequence[RecordedAppend]:
+        """Which of the recorded events an event store has, in their order, for ``after_record``."""
+        return self._appends
+
+    def note_append(self, events: Sequence[DomainEvent], position: int) -> None:
+        """Remember what was appended at which position; for recorders."""
+        self._appends.append(RecordedAppend(events, position))
+        self.note_position(position)
 
     def refuse_commit(self, reason: str) -> None:
         """Let it only roll back from now on, because part of its work failed."""

@@ -11,7 +11,12 @@ from cqrs_ddd_core.ports.event_store import IEventStore, StreamId
 from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
 from cqrs_ddd_core.primitives.exceptions import OptimisticConcurrencyError
 from cqrs_ddd_core.testing.conformance import Veto, elsewhere
-from cqrs_ddd_core.testing.samples import SampleOrder, new_events, place_order
+from cqrs_ddd_core.testing.samples import (
+    SampleOrder,
+    SampleOrderShipped,
+    new_events,
+    place_order,
+)
 from cqrs_ddd_core.testing.unit_of_work._suite import (
     ALL,
     NOTHING,
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from cqrs_ddd_core.domain.events import DomainEvent
     from cqrs_ddd_core.ports.event_store import NewEvent
+    from cqrs_ddd_core.ports.unit_of_work import RecordedAppend
 
 __all__ = ["StreamTests"]
 
@@ -55,6 +61,28 @@ class StreamTests(UnitOfWorkSuite):
             ]
         assert (pending.version, pending.events, order.version) == (2, [], 2)
         assert await store.get_stream_version(_stream(order)) == 2
+
+    async def test_what_was_appended_is_known_before_the_commit(
+        self, subject: UnitOfWorkSubject, store: IEventStore, recorder: EventRecorder
+    ) -> None:
+        """In the order the events were raised; those of no stream are nowhere appended."""
+        first, second, nowhere = place_order(), place_order(), SampleOrderShipped(parcel="p")
+        first.ship("p")
+        known: list[RecordedAppend] = []
+
+        async def look(uow: UnitOfWork) -> None:
+            known.extend(uow.recorded_appends)
+
+        async with subject.unit_of_work() as uow:
+            uow.record_with(recorder.record)
+            uow.after_record(look)
+            uow.save_stream(first, store)
+            uow.add_events([nowhere])
+            uow.save_stream(second, store)
+        stored = [event async for event in store.read_all()]
+        appended = [event.event_id for append in known for event in append.events]
+        assert appended == [event.event_id for event in stored]
+        assert [append.position for append in known] == [stored[1].position, stored[2].position]
 
     async def test_a_stream_that_moved_on_refuses_the_commit(
         self, subject: UnitOfWorkSubject, store: IEventStore, recorder: EventRecorder
