@@ -79,11 +79,12 @@ class RowReader(Generic[D]):
 
 
 def _fields(dto: Any) -> dict[str, Any]:
-    if isinstance(dto, type) and issubclass(dto, BaseModel):
-        return {name: field.annotation for name, field in dto.model_fields.items()}
-    if is_dataclass(dto):
-        hints = hints_of(dto)
-        return {one.name: hints[one.name] for one in fields(dto) if one.init}
+    if isinstance(dto, type):
+        if issubclass(dto, BaseModel):
+            return {name: field.annotation for name, field in dto.model_fields.items()}
+        if is_dataclass(dto):
+            hints = hints_of(dto)
+            return {one.name: hints[one.name] for one in fields(dto) if one.init}
     msg = f"rows are read as a dataclass or pydantic model, and {dto!r} is neither"
     raise ProjectionDefinitionError(msg)
 

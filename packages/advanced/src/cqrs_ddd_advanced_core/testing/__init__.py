@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
         for module in (
             "event_archive",
             "event_replay",
+            "query_repository",
             "snapshot_store",
             "subject_keys",
             "undo_history",
@@ -32,6 +33,10 @@ from cqrs_ddd_advanced_core.testing.event_archive import (
     EventArchiveSubject,
 )
 from cqrs_ddd_advanced_core.testing.given_when_then import given
+from cqrs_ddd_advanced_core.testing.query_repository import (
+    QueryRepositoryConformance,
+    QueryRepositorySubject,
+)
 from cqrs_ddd_advanced_core.testing.snapshot_store import (
     SnapshotStoreConformance,
     SnapshotStoreSubject,
@@ -43,6 +48,8 @@ __all__ = [
     "EventArchiveConformance",
     "EventArchiveSubject",
     "InMemoryApplication",
+    "QueryRepositoryConformance",
+    "QueryRepositorySubject",
     "SnapshotStoreConformance",
     "SnapshotStoreSubject",
     "SubjectKeysConformance",
