@@ -10,6 +10,11 @@ from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
 from cqrs_ddd_core.domain.events import DomainEvent
 from cqrs_ddd_core.domain.page import Page
 from cqrs_ddd_core.domain.query_options import Ordering, QueryOptions
+from cqrs_ddd_core.domain.query_request import (
+    QueryLimits,
+    query_options_from_dict,
+    query_options_to_dict,
+)
 from cqrs_ddd_core.domain.specification import (
     Specification,
     SpecificationBuilder,
@@ -28,11 +33,14 @@ __all__ = [
     "EventTypeRegistry",
     "Ordering",
     "Page",
+    "QueryLimits",
     "QueryOptions",
     "Specification",
     "SpecificationBuilder",
     "SpecificationOperator",
     "ValueObject",
     "field",
+    "query_options_from_dict",
+    "query_options_to_dict",
     "specification_from_dict",
 ]

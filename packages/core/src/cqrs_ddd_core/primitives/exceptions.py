@@ -118,9 +118,8 @@ class LockAcquisitionError(ConcurrencyError):
     """A lock could not be taken in time."""
 
     def __init__(self, resource: object, timeout: float, reason: str = "") -> None:
-        super().__init__(
-            f"could not lock {resource} within {timeout:g} s{': ' if reason else ''}{reason}"
-        )
+        why = f": {reason}" if reason else ""
+        super().__init__(f"could not lock {resource} within {timeout:g} s{why}")
         self.resource = resource
         self.timeout = timeout
         self.reason = reason
@@ -193,13 +192,12 @@ class UnrecordedEventsError(UnitOfWorkError):
     """Events were raised where nobody records them; committing would lose them."""
 
     def __init__(self, event_types: Sequence[str]) -> None:
-        kinds = tuple(dict.fromkeys(event_types))
+        self.event_types: tuple[str, ...] = tuple(dict.fromkeys(event_types))
         super().__init__(
-            f"nobody records {', '.join(kinds)}: save the aggregate in a command sent "
+            f"nobody records {', '.join(self.event_types)}: save the aggregate in a command sent "
             "through a mediator, or in a unit of work with record_with(EventRecorder(...).record); "
             "take_events() gives them up"
         )
-        self.event_types: tuple[str, ...] = kinds
 
 
 class UnsavedChangesError(UnitOfWorkError):
