@@ -25,9 +25,14 @@ class FieldReference:
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def is_(self, operator: Op, value: object = None) -> Specification:
-        """Compare with any operator of the closed list."""
-        return AttributeSpecification(self._name, operator, value)
+    def is_(self, operator: Op | str, value: object = None) -> Specification:
+        """Compare with any operator of the closed list, such as ``"fts"``.
+
+        Raises:
+            UnknownOperatorError: There is no such operator.
+            SpecificationValueError: The value means nothing for it.
+        """
+        return AttributeSpecification(self._name, Op.parse(operator), value)
 
     def __eq__(self, value: object) -> Specification:  # type: ignore[override]
         return self.is_(Op.EQUAL, value)
