@@ -14,6 +14,7 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "checkpoint_store",
             "event_archive",
             "event_replay",
             "query_repository",
@@ -27,6 +28,10 @@ pytest.register_assert_rewrite(
 
 # ruff: noqa: E402 - the suites are imported after the rewrite is registered
 from cqrs_ddd_advanced_core.testing.application import InMemoryApplication
+from cqrs_ddd_advanced_core.testing.checkpoint_store import (
+    CheckpointStoreConformance,
+    CheckpointStoreSubject,
+)
 from cqrs_ddd_advanced_core.testing.commuting import assert_commutes, commuting_pairs
 from cqrs_ddd_advanced_core.testing.event_archive import (
     EventArchiveConformance,
@@ -45,6 +50,8 @@ from cqrs_ddd_advanced_core.testing.subject_keys import SubjectKeysConformance, 
 from cqrs_ddd_advanced_core.testing.undo_history import UndoHistoryConformance, UndoHistorySubject
 
 __all__ = [
+    "CheckpointStoreConformance",
+    "CheckpointStoreSubject",
     "EventArchiveConformance",
     "EventArchiveSubject",
     "InMemoryApplication",

@@ -39,6 +39,10 @@ class _Row:
     epoch: int
     until: datetime
 
+    def is_owned_by(self, lease: CheckpointLease) -> bool:
+        """Whether nobody has taken it since the lease, be it over or not."""
+        return self.checkpoint.owner is not None and self.epoch == lease.epoch
+
     def holder(self, now: datetime) -> str | None:
         """Return whose lease lasts."""
         return self.checkpoint.owner if self.until > now else None
@@ -132,7 +136,7 @@ class InMemoryCheckpointStore(ICheckpointStore):
             kept = []
             for lease in sorted(leases):
                 row = self._find(lease.key, transaction)
-                if row is not None and row.epoch == lease.epoch:
+                if row is not None and row.is_owned_by(lease):
                     self._put(replace(row, until=until), transaction)
                     kept.append(lease)
             return kept
@@ -255,7 +259,7 @@ class InMemoryCheckpointStore(ICheckpointStore):
 
     def _owned(self, lease: CheckpointLease, transaction: Transaction) -> _Row:
         row = self._find(lease.key, transaction)
-        if row is None or row.epoch != lease.epoch:
+        if row is None or not row.is_owned_by(lease):
             raise CheckpointLostError(lease.key)
         return row
 

@@ -128,7 +128,7 @@ class InMemoryProjectionStore(IProjectionStore):
             for change in changes:
                 place = tenant_id, _fitting_key(schema, change.key)
                 row = rows.get(place, transaction)
-                if guarded and row is not None and row[LAST_POSITION] >= change.first_position:
+                if _refuses(row, change, guarded=guarded):
                     refused.append(change.key)
                 elif made := _made(schema, row, change):
                     rows.put(place, made, transaction)
@@ -178,6 +178,12 @@ class InMemoryProjectionStore(IProjectionStore):
 
     def _transaction(self) -> Transaction | None:
         return current_transaction(self._database)
+
+
+def _refuses(row: Row | None, change: RowChange, *, guarded: bool) -> bool:
+    if change.expected_version not in (None, 0 if row is None else row[ROW_VERSION]):
+        return True
+    return guarded and row is not None and bool(row[LAST_POSITION] >= change.first_position)
 
 
 def _made(schema: ProjectionSchema, row: Row | None, change: RowChange) -> Row | None:
