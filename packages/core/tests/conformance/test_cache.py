@@ -42,7 +42,7 @@ class TestLayeredCache(CacheConformance):
     @pytest.fixture
     async def subject(self, redis_cache: RedisCache) -> AsyncIterator[CacheSubject]:
         async with LayeredCache(InMemoryCache(), redis_cache, max_staleness=5) as cache:
-            while not cache.is_local:
+            while not cache.is_local:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.001)
             yield CacheSubject(cache)
 

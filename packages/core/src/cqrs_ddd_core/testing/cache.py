@@ -150,6 +150,12 @@ class CacheConformance(Conformance):
         assert await cache.get("key") is None
         await cache.delete_if("key", b"mine")
 
+    async def test_a_value_forgotten_by_its_tag_leaves_nothing_behind(self, cache: ICache) -> None:
+        await cache.set("key", b"1", tags=["tag"])
+        await cache.delete_tags(["tag"])
+        assert await cache.get_or_set({"key": b"2"}) == {"key": b"2"}
+        assert await cache.get("key") == b"2"
+
     async def test_many_values_are_kept_apart(self, cache: ICache) -> None:
         keys = [str(number) for number in range(100)]
         await asyncio.gather(*(cache.set(key, key.encode()) for key in keys))

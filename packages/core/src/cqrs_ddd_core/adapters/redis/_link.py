@@ -68,6 +68,7 @@ class RedisLink:
         self._client: Client = Redis(connection_pool=self._pool)
         self._slots = asyncio.Semaphore(max_connections)
         self._is_away = False
+        self._reason = ""
         self._next_try = 0.0
 
     def __str__(self) -> str:
@@ -95,7 +96,7 @@ class RedisLink:
                 raise CacheUnavailableError(f"{self} has no room left") from error
             except FAILURES as error:
                 await self._failed(error)
-                raise CacheUnavailableError(f"{self}: {_reason(error)}") from error
+                raise CacheUnavailableError(f"{self} is away: {self._reason}") from error
             self._worked()
             return result
 
@@ -113,15 +114,14 @@ class RedisLink:
             return
         now = time.monotonic()
         if now < self._next_try:
-            raise CacheUnavailableError(f"{self} is away")
+            raise CacheUnavailableError(f"{self} is away: {self._reason}")
         # The others go on without it while this caller tries.
         self._next_try = now + self.retry_after
 
     async def _failed(self, error: BaseException) -> None:
+        self._reason = _reason(error)
         if not self._is_away:
-            _logger.warning(
-                "%s is away, and passed over until it is back: %s", self, _reason(error)
-            )
+            _logger.warning("%s is away, and passed over until it is back: %s", self, self._reason)
         self._is_away = True
         self._next_try = time.monotonic() + self.retry_after
         # The name may belong to another server by then, and a demoted one refuses to write.
