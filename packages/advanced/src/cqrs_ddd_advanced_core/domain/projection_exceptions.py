@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckpointLostError",
     "LiveProjectionLimitError",
+    "ProjectionConflictError",
     "ProjectionDefinitionError",
     "ProjectionLagError",
     "ProjectionSchemaMismatchError",
+    "ProjectionSwitchError",
     "ProjectionSwitchingError",
     "ProjectionValueError",
     "ProjectorError",
@@ -122,3 +124,18 @@ class ProjectionSwitchingError(ConcurrencyError):
             "lasts, the switch was interrupted: run it again"
         )
         self.projection: str = projection
+
+
+class ProjectionConflictError(ConcurrencyError):
+    """A row that an inline projection had read was changed by another command meanwhile."""
+
+    def __init__(self, projection: str) -> None:
+        super().__init__(
+            f"another command changed a row that {projection!r} had read; try the command again, "
+            "or count with add(), which needs no reading"
+        )
+        self.projection: str = projection
+
+
+class ProjectionSwitchError(PersistenceError):
+    """A projection cannot become inline or asynchronous; it goes on as before."""

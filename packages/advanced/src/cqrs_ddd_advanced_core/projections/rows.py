@@ -6,13 +6,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
-from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
+from cqrs_ddd_advanced_core.ports.projection_schema import ROW_VERSION, ProjectionSchema
 from cqrs_ddd_advanced_core.projections._row_buffer import RowBuffer, TableShape, as_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore, Row, RowKey
+    from cqrs_ddd_advanced_core.ports.projection_store import (
+        IProjectionStore,
+        Row,
+        RowChange,
+        RowKey,
+    )
 
 __all__ = ["ProjectionRows"]
 
@@ -116,11 +121,12 @@ class ProjectionRows:
             return change.make(schema, row)
         return None if row is None else {name: row[name] for name in schema.columns}
 
-    async def write(self, *, guarded: bool = True) -> int:
+    async def write(self, *, guarded: bool = True, checked: bool = False) -> int:
         """Write all changes in the current unit of work, and begin anew.
 
         Args:
             guarded: Whether rows refuse changes that are not newer than they are.
+            checked: Whether rows that were read refuse changes if others changed them meanwhile.
 
         Returns:
             How many rows did, and were left as they are.
@@ -132,6 +138,8 @@ class ProjectionRows:
                 changes = sorted(buffer.changes.values(), key=_key)
                 buffer.changes = {}
                 schema = buffer.shape.schema
+                if checked:
+                    self._expect(schema.name, changes)
                 refused += len(await self._store.apply(schema, changes, guarded=guarded))
         self._found.clear()
         return refused
@@ -149,6 +157,12 @@ class ProjectionRows:
             there = ", ".join(self._buffers) or "none"
             msg = f"the projection has no table {name!r}, but {there}: list it in its tables"
             raise ProjectionDefinitionError(msg) from None
+
+    def _expect(self, table: str, changes: Sequence[RowChange]) -> None:
+        for change in changes:
+            if (table, change.key) in self._found:
+                row = self._found[table, change.key]
+                change.expected_version = 0 if row is None else row[ROW_VERSION]
 
     async def _fetch(self, schema: ProjectionSchema, key: RowKey) -> Row | None:
         place = schema.name, key
