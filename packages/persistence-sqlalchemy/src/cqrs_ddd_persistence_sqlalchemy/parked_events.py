@@ -46,6 +46,10 @@ SELECT {_COLUMNS} {_OF_KEY} AND aggregate_type = $5 AND aggregate_id = $6 ORDER 
 _REMOVE: Final = f"DELETE {_OF_KEY} AND position {{in $5}}"
 _COUNT: Final = f"SELECT count(*) {_OF_VERSION}"
 _CLEAR: Final = f"DELETE {_OF_VERSION}"
+_MOVE: Final = """
+UPDATE cqrs_parked_events SET version = $4
+WHERE tenant_id = $1 AND projection = $2 AND version = $3
+"""
 
 
 class SQLAlchemyParkedEvents(IParkedEvents):
@@ -83,6 +87,9 @@ class SQLAlchemyParkedEvents(IParkedEvents):
 
     async def clear(self, projection: str, version: int) -> int:
         return await self._execute(_CLEAR, projection, version)
+
+    async def move(self, projection: str, version: int, to_version: int) -> int:
+        return await self._execute(_MOVE, projection, version, to_version)
 
     async def _fetch(self, template: str, *args: object) -> Sequence[Any]:
         async with reading(self._database) as connection:

@@ -265,10 +265,21 @@ class ICheckpointStore(Protocol):
 
     @abstractmethod
     async def serving_version(self, projection: str) -> int | None:
-        """Return which version queries are answered from; ``None`` when that was never set."""
+        """Return which version queries are answered from; ``None`` when that was never set.
+
+        It is the same for all tenants: they share the tables.
+        """
         ...
 
     @abstractmethod
-    async def serve(self, projection: str, version: int) -> None:
-        """Say from which version queries are answered from now on, in the current unit of work."""
+    async def serve(self, projection: str, version: int, *, unless_set: bool = False) -> None:
+        """Say from which version queries of all tenants are answered from now on.
+
+        It is said in the current unit of work.
+
+        Args:
+            projection: Which one.
+            version: Of its definition.
+            unless_set: Whether a version that was set before stays.
+        """
         ...

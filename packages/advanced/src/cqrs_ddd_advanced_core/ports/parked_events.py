@@ -81,3 +81,17 @@ class IParkedEvents(Protocol):
     async def clear(self, projection: str, version: int) -> int:
         """Forget all that a version has parked, in the current unit of work; return how many."""
         ...
+
+    @abstractmethod
+    async def move(self, projection: str, version: int, to_version: int) -> int:
+        """Keep all that a version has parked under another one, in the current unit of work.
+
+        Args:
+            projection: Which one.
+            version: What it was parked under.
+            to_version: What nothing is parked under yet.
+
+        Returns:
+            How many events there were.
+        """
+        ...

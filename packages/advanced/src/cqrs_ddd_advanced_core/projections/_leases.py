@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from cqrs_ddd_advanced_core.projections._partition import ProjectionPartition
+from cqrs_ddd_advanced_core.projections._placement import serves
 from cqrs_ddd_core.primitives.exceptions import InfrastructureError
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class LeasedPartitions:
         owner: Name in the leases.
         seconds: How long a lease lasts.
         settings: Those of the worker.
+        serving_only: Whether to carry on only what queries are answered from, in tables of the
+            plain names.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class LeasedPartitions:
         owner: str,
         seconds: float,
         settings: PartitionSettings,
+        serving_only: bool = True,
     ) -> None:
         self.tenant_id: str = tenant_id
         self._store = store
@@ -59,6 +63,7 @@ class LeasedPartitions:
         self._owner = owner
         self._seconds = seconds
         self._settings = settings
+        self._serving_only = serving_only
         self._partitions: dict[CheckpointKey, ProjectionPartition] = {}
         self._leased_at = 0.0
 
@@ -74,28 +79,43 @@ class LeasedPartitions:
         return is_old or not self.partitions
 
     async def prepare(self) -> None:
-        """Make tables and checkpoints that are not there yet.
+        """Make tables and checkpoints that are not there yet, of what is carried on.
 
         Raises:
             ProjectionSchemaMismatchError: A table is there and looks different.
             ProjectionDefinitionError: A projection has run with another number of partitions.
         """
         for name, projection in list(self._unprepared.items()):
-            await projection.prepare()
-            self._projections[name] = self._unprepared.pop(name)
+            if await self._is_carried_on(projection):
+                await projection.prepare()
+                self._projections[name] = self._unprepared.pop(name)
 
     async def take(self) -> Sequence[ProjectionPartition]:
         """Return the partitions, shared anew when it is time; while nothing is under way."""
-        if self.is_due or any(one.is_over for one in self._partitions.values()):
-            await self.prepare()
+        waiting = len(self._unprepared)
+        await self.prepare()
+        is_more = len(self._unprepared) < waiting
+        if is_more or self.is_due or any(one.is_over for one in self._partitions.values()):
             # Before the question: the lease begins at the earliest then.
             asked_at = monotonic()
-            keys = [key for one in self._projections.values() for key in one.keys]
+            keys = [key for one in await self._carried_on() for key in one.keys]
             checkpoints = self._store.checkpoints
             leases = await checkpoints.lease(self._owner, keys, seconds=self._seconds)
-            self._partitions = {lease.key: await self._adopt(lease) for lease in leases}
+            # Asked again: from here on a swap of versions fences these leases.
+            names = {one.name for one in await self._carried_on()}
+            self._partitions = {
+                lease.key: await self._adopt(lease)
+                for lease in leases
+                if lease.key.projection in names
+            }
             self._leased_at = asked_at
         return self.partitions
+
+    async def _carried_on(self) -> list[Projection]:
+        return [one for one in self._projections.values() if await self._is_carried_on(one)]
+
+    async def _is_carried_on(self, projection: Projection) -> bool:
+        return not self._serving_only or await serves(projection)
 
     async def _adopt(self, lease: CheckpointLease) -> ProjectionPartition:
         known = self._partitions.get(lease.key)

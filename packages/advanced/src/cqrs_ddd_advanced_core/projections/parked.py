@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cqrs_ddd_advanced_core.projections._placement import located
 from cqrs_ddd_advanced_core.projections.policy import is_transient
 from cqrs_ddd_core.ports.event_store import EventFilter
 
@@ -122,7 +123,7 @@ class ParkedEventService:
                 is_mine = await store.parked_events.remove(key, [parked[0].position])
                 if is_mine and event is not None:
                     # Later events of other streams may have changed the same rows already.
-                    await projection.apply([event], guarded=False)
+                    await (await located(projection)).apply([event], guarded=False)
         except Exception as error:
             if is_transient(error) or event is None:
                 raise

@@ -71,7 +71,7 @@ class InMemoryCheckpointStore(ICheckpointStore):
         self._clock = clock or SystemClock()
         self._rows: Table[tuple[str, CheckpointKey], _Row] = Table()
         self._owners: Table[tuple[str, str], _Presence] = Table()
-        self._serving: Table[tuple[str, str], int] = Table()
+        self._serving: Table[str, int] = Table()
         # Epochs of deleted checkpoints must not come again.
         self._last_epoch = 0
 
@@ -232,12 +232,12 @@ class InMemoryCheckpointStore(ICheckpointStore):
         await self._change(projection, version, delete)
 
     async def serving_version(self, projection: str) -> int | None:
-        transaction = current_transaction(self._database)
-        return self._serving.get((_tenant(), projection), transaction)
+        return self._serving.get(projection, current_transaction(self._database))
 
-    async def serve(self, projection: str, version: int) -> None:
+    async def serve(self, projection: str, version: int, *, unless_set: bool = False) -> None:
         async with write_transaction(self._database) as transaction:
-            self._serving.put((_tenant(), projection), version, transaction)
+            if not unless_set or self._serving.get(projection, transaction) is None:
+                self._serving.put(projection, version, transaction)
 
     def frozen(self) -> Self:
         """Return what is committed now, as a store that later changes do not reach."""

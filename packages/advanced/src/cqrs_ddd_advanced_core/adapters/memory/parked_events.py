@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointKey
@@ -73,6 +74,14 @@ class InMemoryParkedEvents(IParkedEvents):
     async def clear(self, projection: str, version: int) -> int:
         async with write_transaction(self._database) as transaction:
             found = self._of(projection, version)
+            return self._remove({_place(one.key, one.position) for one in found}, transaction)
+
+    async def move(self, projection: str, version: int, to_version: int) -> int:
+        async with write_transaction(self._database) as transaction:
+            found = self._of(projection, version)
+            for one in found:
+                moved = replace(one, key=one.key._replace(version=to_version))
+                self._events.put(_place(moved.key, one.position), moved, transaction)
             return self._remove({_place(one.key, one.position) for one in found}, transaction)
 
     def _remove(self, places: set[_Place], transaction: Transaction) -> int:

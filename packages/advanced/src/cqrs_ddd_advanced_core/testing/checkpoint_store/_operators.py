@@ -19,6 +19,7 @@ from cqrs_ddd_advanced_core.testing.checkpoint_store._suite import (
     checkpoint_of,
     leased,
 )
+from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.testing.conformance import rolled_back
 from cqrs_ddd_core.testing.samples import AWKWARD_TEXT
 
@@ -139,3 +140,14 @@ class OperatorTests(CheckpointStoreSuite):
         await store.serve("orders", 2)
         await store.serve("other", 7)
         assert await store.serving_version("orders") == 2
+
+    async def test_all_tenants_are_served_from_one_version(self, store: ICheckpointStore) -> None:
+        """They share the tables."""
+        with message_context(tenant_id="a"):
+            await store.serve("orders", 2)
+        assert await store.serving_version("orders") == 2
+
+    async def test_a_serving_version_that_is_set_may_stay(self, store: ICheckpointStore) -> None:
+        await store.serve("orders", 1, unless_set=True)
+        await store.serve("orders", 2, unless_set=True)
+        assert await store.serving_version("orders") == 1

@@ -68,14 +68,12 @@ class StateTests(CheckpointStoreSuite):
                 leases[tenant] = await leased(store, KEY)
         with message_context(tenant_id="a"):
             await store.advance(leases["a"], 5)
-            await store.serve("orders", 2)
             await store.pause("orders", 1)
             await store.release("a")
             await store.delete("orders", 1)
             assert list(await store.list_all()) == []
         for tenant in ("", AWKWARD_TEXT):
             with message_context(tenant_id=tenant):
-                assert await store.serving_version("orders") is None
                 assert (await checkpoint_of(store)).position == 0
                 assert await store.renew([leases[tenant]], seconds=LONG) == [leases[tenant]]
         assert list(await store.tenants("orders", 1)) == sorted(["", AWKWARD_TEXT])
