@@ -1,0 +1,12 @@
+"""The suite as a whole."""
+
+from __future__ import annotations
+
+from cqrs_ddd_advanced_core.testing.projection_lifecycle._inline import InlineTests
+from cqrs_ddd_advanced_core.testing.projection_lifecycle._switching import SwitchingTests
+
+__all__ = ["ProjectionLifecycleConformance"]
+
+
+class ProjectionLifecycleConformance(InlineTests, SwitchingTests):
+    """Projections that commands keep themselves, that wait for others, or that act."""

@@ -1,0 +1,150 @@
+"""From asynchronous to inline and back, under load: every event once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from cqrs_ddd_advanced_core.domain.projection_exceptions import (
+    ProjectionSwitchError,
+    ProjectionSwitchingError,
+    ProjectorError,
+)
+from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
+from cqrs_ddd_advanced_core.testing.projection_lifecycle._suite import (
+    Bank,
+    ProjectionLifecycleSuite,
+    deposited,
+)
+from cqrs_ddd_core.primitives.exceptions import ConcurrencyError, TransientPersistenceError
+from cqrs_ddd_core.testing.conformance import needs
+
+__all__ = ["SwitchingTests"]
+
+
+class SwitchingTests(ProjectionLifecycleSuite):
+    async def test_events_of_the_past_are_applied_before(self, bank: Bank) -> None:
+        """Backfilling: from asynchronous at 0, whether a worker has begun or not."""
+        await bank.inline.prepare()
+        for number in range(25):
+            await bank.run(deposited(f"a{number % 3}"))
+        await bank.become_inline()
+        assert (await bank.balances())["total"] == 25
+        await bank.run(deposited("a1"))
+        assert (await bank.balances())["total"] == 26
+
+    async def test_switching_twice_changes_nothing(self, bank: Bank) -> None:
+        await bank.become_inline()
+        await bank.become_inline()
+        await bank.run(deposited("a1"))
+        await bank.switch.to_asynchronous("accounts")
+        await bank.switch.to_asynchronous("accounts")
+        await bank.run(deposited("a1"))
+        await bank.work()
+        assert await bank.balances() == {"a1": 2, "total": 2}
+
+    async def test_a_backlog_is_left_to_a_worker(self, bank: Bank) -> None:
+        """Commands would be refused for as long as it takes."""
+        await bank.inline.prepare()
+        for _ in range(12):
+            await bank.run(deposited("a1"))
+        with pytest.raises(ProjectionSwitchError, match="positions behind"):
+            await bank.switch.to_inline("accounts", max_lag=10)
+        assert await bank.state() == "running"
+        await bank.work()
+        await bank.switch.to_inline("accounts", max_lag=10)
+        assert await bank.balances() == {"a1": 12, "total": 12}
+
+    async def test_commands_are_refused_meanwhile(self, bank: Bank) -> None:
+        await bank.become_inline()
+        async with bank.store.unit_of_work():
+            await bank.store.checkpoints.set_position(
+                "accounts", 1, 0, state=CheckpointState.SWITCHING
+            )
+        with pytest.raises(ProjectionSwitchingError):
+            await bank.run(deposited("a1"))
+        assert await bank.events.get_head_position() == 0
+        # Whoever takes it up may go either way.
+        await bank.switch.to_asynchronous("accounts")
+        await bank.run(deposited("a1"))
+        await bank.work()
+        assert await bank.balances() == {"a1": 1, "total": 1}
+
+    async def test_an_event_that_cannot_be_applied_leaves_it_asynchronous(self, bank: Bank) -> None:
+        await bank.inline.prepare()
+        await bank.run(deposited("a1"))
+        await bank.run(deposited("a2"))
+        bank.fails_on = "a2"
+        with pytest.raises(ProjectorError):
+            await bank.switch.to_inline("accounts")
+        assert await bank.state() == "running"
+        bank.fails_on = None
+        await bank.work()
+        assert await bank.balances() == {"a1": 1, "a2": 1, "total": 2}
+
+    @pytest.mark.parametrize("stop", ["pause", "halt"])
+    async def test_a_projection_that_stands_still_is_not_switched(
+        self, bank: Bank, stop: str
+    ) -> None:
+        await bank.inline.prepare()
+        checkpoints, [key] = bank.store.checkpoints, bank.registry.get("accounts").keys
+        if stop == "pause":
+            await checkpoints.pause("accounts", 1)
+        else:
+            [lease] = await checkpoints.lease("someone", [key], seconds=30)
+            await checkpoints.halt(lease, "no")
+        with pytest.raises(ProjectionSwitchError, match=stop):
+            await bank.switch.to_inline("accounts")
+
+    async def test_parked_events_are_decided_before(self, bank: Bank) -> None:
+        await bank.inline.prepare()
+        await bank.run(deposited("a1"))
+        stored = [event async for event in bank.events.read_all()]
+        async with bank.store.unit_of_work():
+            [key] = bank.registry.get("accounts").keys
+            await bank.store.parked_events.park(key, stored[0], "no")
+        with pytest.raises(ProjectionSwitchError, match="parked"):
+            await bank.switch.to_inline("accounts")
+
+    @needs("concurrent_transactions")
+    async def test_every_event_is_applied_once_while_it_switches_to_and_fro(
+        self, bank: Bank
+    ) -> None:
+        """G6: commands, a worker and the switch at the same time, and some roll back."""
+        await bank.inline.prepare()
+        stop = asyncio.Event()
+
+        async def command(number: int) -> None:
+            while not stop.is_set():
+                try:
+                    async with bank.unit_of_work() as uow:
+                        uow.add_events([deposited(f"a{number}"), deposited(f"a{number + 5}")])
+                        await asyncio.sleep(0.001 * (number % 3))
+                        if number == 4:
+                            await uow.rollback()
+                except (ConcurrencyError, TransientPersistenceError):
+                    await asyncio.sleep(0.002)
+
+        async def work() -> None:
+            while not stop.is_set():
+                await bank.work()
+                await asyncio.sleep(0.001)
+
+        async def switch() -> None:
+            for _ in range(3):
+                await asyncio.sleep(0.05)
+                await bank.switch.to_inline("accounts")
+                await asyncio.sleep(0.05)
+                await bank.switch.to_asynchronous("accounts")
+            await bank.switch.to_inline("accounts")
+            stop.set()
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*map(command, range(5)), work(), switch())
+        stored = [event async for event in bank.events.read_all()]
+        balances = await bank.balances()
+        assert balances["total"] == len(stored) > 0
+        for account, balance in balances.items():
+            if account != "total":
+                assert balance == sum(event.aggregate_id == account for event in stored)
