@@ -23,6 +23,7 @@ __all__ = [
     "RENEW",
     "RESUME",
     "SERVE",
+    "SERVE_FIRST",
     "SERVING_VERSION",
     "SET_POSITION",
     "SHOW_UP",
@@ -170,7 +171,10 @@ SERVING_VERSION: Final = """
 SELECT version FROM cqrs_projection_serving WHERE tenant_id = $1 AND projection = $2
 """
 
-SERVE: Final = """
+_SERVE: Final = """
 INSERT INTO cqrs_projection_serving (tenant_id, projection, version) VALUES ($1, $2, $3)
-ON CONFLICT (tenant_id, projection) DO UPDATE SET version = excluded.version
-"""
+ON CONFLICT (tenant_id, projection)"""
+
+SERVE: Final = f"{_SERVE} DO UPDATE SET version = excluded.version"
+
+SERVE_FIRST: Final = f"{_SERVE} DO NOTHING"
