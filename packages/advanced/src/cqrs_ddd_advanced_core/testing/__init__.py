@@ -17,6 +17,8 @@ pytest.register_assert_rewrite(
             "checkpoint_store",
             "event_archive",
             "event_replay",
+            "parked_events",
+            "projection_store",
             "query_repository",
             "snapshot_store",
             "subject_keys",
@@ -38,6 +40,14 @@ from cqrs_ddd_advanced_core.testing.event_archive import (
     EventArchiveSubject,
 )
 from cqrs_ddd_advanced_core.testing.given_when_then import given
+from cqrs_ddd_advanced_core.testing.parked_events import (
+    ParkedEventsConformance,
+    ParkedEventsSubject,
+)
+from cqrs_ddd_advanced_core.testing.projection_store import (
+    ProjectionStoreConformance,
+    ProjectionStoreSubject,
+)
 from cqrs_ddd_advanced_core.testing.query_repository import (
     QueryRepositoryConformance,
     QueryRepositorySubject,
@@ -55,6 +65,10 @@ __all__ = [
     "EventArchiveConformance",
     "EventArchiveSubject",
     "InMemoryApplication",
+    "ParkedEventsConformance",
+    "ParkedEventsSubject",
+    "ProjectionStoreConformance",
+    "ProjectionStoreSubject",
     "QueryRepositoryConformance",
     "QueryRepositorySubject",
     "SnapshotStoreConformance",

@@ -134,7 +134,9 @@ class LeaseTests(CheckpointStoreSuite):
         mine, common, other = (CheckpointKey(name) for name in ("mine", "common", "other"))
         await store.ensure([mine, common, other])
         for _ in range(3):
-            first = await store.lease("a", [mine, common], seconds=LONG)
-            second = await store.lease("b", [common, other], seconds=LONG)
+            await store.lease("a", [mine, common], seconds=LONG)
+            await store.lease("b", [common, other], seconds=LONG)
+        first = await store.lease("a", [mine, common], seconds=LONG)
+        second = await store.lease("b", [common, other], seconds=LONG)
         keys = sorted(lease.key for lease in [*first, *second])
         assert keys == [common, mine, other]
