@@ -8,6 +8,7 @@ from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
 from cqrs_ddd_persistence_sqlalchemy.locking import PostgresLock, TableLock
 from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
 from cqrs_ddd_persistence_sqlalchemy.parked_events import SQLAlchemyParkedEvents
+from cqrs_ddd_persistence_sqlalchemy.projection_store import SQLAlchemyProjectionStore
 from cqrs_ddd_persistence_sqlalchemy.repository import SQLAlchemyRepository
 from cqrs_ddd_persistence_sqlalchemy.schema import (
     allow_event_changes,
@@ -30,6 +31,7 @@ __all__ = [
     "SQLAlchemyInbox",
     "SQLAlchemyOutboxStorage",
     "SQLAlchemyParkedEvents",
+    "SQLAlchemyProjectionStore",
     "SQLAlchemyRepository",
     "SQLAlchemySnapshotStore",
     "SQLAlchemySubjectKeyStore",

@@ -20,6 +20,7 @@ from cqrs_ddd_persistence_sqlalchemy._postgres_connection import (
     notice_silence,
 )
 from cqrs_ddd_persistence_sqlalchemy._sqlite_connection import SQLiteConnection
+from cqrs_ddd_persistence_sqlalchemy._sqlite_functions import add_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,6 +174,7 @@ def _prepare_sqlite(
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+    add_functions(connection)
     record.info[_KEY] = True
 
 

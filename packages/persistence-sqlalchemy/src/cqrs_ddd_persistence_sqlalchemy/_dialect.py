@@ -121,7 +121,10 @@ def from_datetime(value: datetime) -> str:
 
 def to_datetime(value: datetime | str) -> datetime:
     """Return an aware datetime for what either driver hands out."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    # asyncpg keeps the first and the last moment there are as infinite, and forgets their zone.
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def to_uuid(value: UUID | str) -> UUID:

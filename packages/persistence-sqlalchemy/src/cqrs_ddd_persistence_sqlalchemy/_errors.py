@@ -19,7 +19,7 @@ from cqrs_ddd_core.primitives.exceptions import (
     UnitOfWorkError,
 )
 
-__all__ = ["connection_was_lost", "translate"]
+__all__ = ["connection_was_lost", "is_value_error", "translate"]
 
 _UPGRADE = (
     "the tables of cqrs-ddd are missing or of an older version: run "
@@ -55,6 +55,7 @@ _MISSING_STATES: Final = ("42P01", "42703", "3F000")
 _SQLITE_BUSY: Final = 5
 _SQLITE_LOCKED: Final = 6
 _SQLITE_UNIQUE: Final = (1555, 2067)  # primary key, unique
+_SQLITE_VALUES: Final = (18, 20, 275, 1299)  # too big, mismatch, check, not null
 
 
 def translate(error: BaseException, *, committing: bool = False) -> Exception:
@@ -77,6 +78,16 @@ def translate(error: BaseException, *, committing: bool = False) -> Exception:
         return _from_sqlstate(state, cause)
     code = getattr(cause, "sqlite_errorcode", None)
     return _from_sqlite(code, cause) if isinstance(code, int) else _from_type(cause)
+
+
+def is_value_error(error: BaseException) -> bool:
+    """Whether a driver's error says that a value does not fit its column."""
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        # Data exceptions; a column that must not be NULL; a check of the table.
+        return state.startswith("22") or state in ("23502", "23514")
+    code = getattr(error, "sqlite_errorcode", None)
+    return code in _SQLITE_VALUES or "user-defined function" in str(error)
 
 
 def connection_was_lost(error: BaseException) -> bool:

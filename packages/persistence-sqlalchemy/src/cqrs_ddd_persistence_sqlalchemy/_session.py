@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cqrs_ddd_core.ports.unit_of_work_scope import get_current_uow
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
@@ -20,16 +20,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Database",
+    "Snapshot",
     "Source",
     "database_of",
     "reading",
     "reading_session",
     "reading_unit",
     "single_statement",
+    "snapshot",
     "writing",
     "writing_session",
     "writing_unit",
 ]
+
+
+_ANYTHING: Final = {
+    True: "SELECT 1 FROM pg_class LIMIT 1",
+    False: "SELECT 1 FROM sqlite_master LIMIT 1",
+}
 
 
 def reading_unit(database: Database) -> SQLAlchemyUnitOfWork | None:
@@ -133,3 +141,35 @@ async def writing_session(database: Database) -> AsyncIterator[AsyncSession]:
         return
     async with Transaction(database) as own:
         yield own.session
+
+
+class Snapshot:
+    """Reads what was committed at one moment, however long it takes; see ``snapshot``."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[DriverConnection]:
+        """Read as of that moment; stands for the function of this name."""
+        yield await self._transaction.driver_connection()
+
+    @asynccontextmanager
+    async def reading_session(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session that reads as of that moment; stands for the function of this name."""
+        yield self._transaction.session
+
+
+@asynccontextmanager
+async def snapshot(database: Database) -> AsyncIterator[Snapshot]:
+    """Read as of this moment, on a connection of its own that writers do not wait for."""
+    transaction = Transaction(database, writes=False)
+    try:
+        connection = await transaction.driver_connection()
+        if database.is_postgres:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        # The moment is that of the first statement that reads.
+        await connection.fetch(_ANYTHING[database.is_postgres])
+        yield Snapshot(transaction)
+    finally:
+        await transaction.rollback()

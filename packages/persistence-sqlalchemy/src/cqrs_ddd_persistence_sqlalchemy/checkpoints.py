@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from copy import copy
+from functools import partial
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import CheckpointLostError
 from cqrs_ddd_advanced_core.ports.checkpoint_store import (
@@ -29,12 +31,16 @@ from cqrs_ddd_persistence_sqlalchemy._session import (
 from cqrs_ddd_persistence_sqlalchemy._sql import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
-    from cqrs_ddd_persistence_sqlalchemy._session import Source
+    from cqrs_ddd_persistence_sqlalchemy._session import Snapshot, Source
 
 __all__ = ["SQLAlchemyCheckpointStore"]
+
+#: Tables are shared by all tenants, and so is which version they hold.
+_ALL_TENANTS: Final = ""
 
 
 class SQLAlchemyCheckpointStore(ICheckpointStore):
@@ -50,6 +56,15 @@ class SQLAlchemyCheckpointStore(ICheckpointStore):
 
     def __init__(self, source: Source) -> None:
         self._database = database_of(source)
+        self._reading: Callable[[], AbstractAsyncContextManager[DriverConnection]] = partial(
+            reading, self._database
+        )
+
+    def as_of(self, snapshot: Snapshot) -> Self:
+        """Return a store that reads what was there at one moment; it is not for writing."""
+        found = copy(self)
+        found._reading = snapshot.reading  # noqa: SLF001 - another one of this class
+        return found
 
     async def ensure(self, keys: Collection[CheckpointKey]) -> None:
         # A checkpoint that was deleted and made again must not count from an epoch it had before.
@@ -131,7 +146,7 @@ class SQLAlchemyCheckpointStore(ICheckpointStore):
         return await self._list(statements.LIST_ALL)
 
     async def tenants(self, projection: str, version: int) -> Sequence[str]:
-        async with reading(self._database) as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(statements.TENANTS, projection, version)
         return [row[0] for row in rows]
 
@@ -163,21 +178,21 @@ class SQLAlchemyCheckpointStore(ICheckpointStore):
         await self._execute(statements.DELETE, projection, version)
 
     async def serving_version(self, projection: str) -> int | None:
-        async with reading(self._database) as connection:
-            rows = await connection.fetch(
-                statements.SERVING_VERSION, get_context().tenant_id, projection
-            )
+        async with self._reading() as connection:
+            rows = await connection.fetch(statements.SERVING_VERSION, _ALL_TENANTS, projection)
         return rows[0][0] if rows else None
 
-    async def serve(self, projection: str, version: int) -> None:
-        await self._execute(statements.SERVE, projection, version)
+    async def serve(self, projection: str, version: int, *, unless_set: bool = False) -> None:
+        statement = statements.SERVE_FIRST if unless_set else statements.SERVE
+        async with single_statement(self._database) as connection:
+            await connection.execute(statement, _ALL_TENANTS, projection, version)
 
     async def _execute(self, template: str, *args: object) -> int:
         async with single_statement(self._database) as connection:
             return await connection.execute(self._sql(template), get_context().tenant_id, *args)
 
     async def _list(self, template: str, *args: object) -> list[Checkpoint]:
-        async with reading(self._database) as connection:
+        async with self._reading() as connection:
             rows = await connection.fetch(self._sql(template), get_context().tenant_id, *args)
         return [_to_checkpoint(row) for row in rows]
 

@@ -38,6 +38,7 @@ from cqrs_ddd_persistence_sqlalchemy.specifications._values import (
     NumberType,
     decimal_of,
 )
+from cqrs_ddd_persistence_sqlalchemy.types import ExactDecimal
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -129,6 +130,8 @@ class ColumnField(SQLField):
         self.searched: bool = searched
 
     def operand(self, values: Sequence[object] = ()) -> Operand:  # noqa: ARG002  # same for all
+        if isinstance(self.raw.type, ExactDecimal):
+            return Operand(sql.AsDecimal(self.raw), _binding(DecimalType()))
         is_text = self.kind is FieldKind.TEXT or isinstance(self.raw.type, String)
         return Operand(self.raw, self._bind, is_text=is_text)
 

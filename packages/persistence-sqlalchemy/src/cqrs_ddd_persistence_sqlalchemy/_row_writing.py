@@ -1,0 +1,235 @@
+"""Changing rows of a read model: one statement for each kind of change, in the order of keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionValueError
+from cqrs_ddd_core.correlation import get_context
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cqrs_ddd_advanced_core.ports.projection_store import RowChange, RowKey
+    from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
+    from cqrs_ddd_persistence_sqlalchemy._row_sql import RowSQL
+
+__all__ = ["RowWriter", "encoded"]
+
+_NUMBERS: Final = (int, float, Decimal)
+
+
+class _Kind(NamedTuple):
+    """What some changes have in common, so that one statement does them all.
+
+    Attributes:
+        deletes: Nothing is left of the rows.
+        upserts: Rows that are not there can be made in the same statement.
+        sets: Columns that are set.
+        adds: Columns that are added to.
+    """
+
+    deletes: bool
+    upserts: bool
+    sets: tuple[str, ...]
+    adds: tuple[str, ...]
+
+
+_NOTHING: Final = _Kind(deletes=True, upserts=False, sets=(), adds=())
+
+
+class _Change(NamedTuple):
+    key: RowKey
+    change: RowChange
+
+
+class RowWriter:
+    """Applies changes to one table in one transaction.
+
+    A kind of change that can make its rows is one conditional upsert: nothing is checked before,
+    and rows are locked in the order of their keys. Where rows have to be there already, or a batch
+    mixes kinds, they are locked in that order first. So two batches never wait for each other in
+    a circle over rows that are there.
+
+    Args:
+        sql: The statements of the table.
+        connection: In the transaction.
+        guarded: Whether rows refuse changes that are not newer.
+    """
+
+    def __init__(self, sql: RowSQL, connection: DriverConnection, *, guarded: bool) -> None:
+        self._sql = sql
+        self._schema = sql.schema
+        self._connection = connection
+        self._guarded = guarded
+        self._tenant_id = get_context().tenant_id
+
+    async def apply(self, changes: Iterable[RowChange]) -> list[RowKey]:
+        """Apply changes of different rows, and return the keys of those that were refused."""
+        kinds: dict[_Kind, list[_Change]] = {}
+        for one in sorted(map(self._fit_key, changes), key=_key):
+            kinds.setdefault(self._kind(one.change), []).append(one)
+        if len(kinds) == 1 and next(iter(kinds)).upserts:
+            return [
+                one.key for kind, some in kinds.items() for one in await self._upsert(kind, some)
+            ]
+        present = await self._lock([one.key for some in kinds.values() for one in some])
+        left: list[_Change] = []
+        for kind, some in kinds.items():
+            left += await self._write(kind, some, present)
+        return [one.key for one in left]
+
+    async def _write(
+        self, kind: _Kind, some: Sequence[_Change], present: set[RowKey]
+    ) -> list[_Change]:
+        """Do changes of one kind on locked rows, and return those that were refused."""
+        if kind.upserts:
+            return await self._upsert(kind, some)
+        there = [one for one in some if one.key in present]
+        missing = [one for one in some if one.key not in present]
+        if kind.deletes:
+            return [
+                *await self._delete(there),
+                *(one for one in missing if one.change.expected_version),
+            ]
+        return [*await self._update(kind, there), *await self._insert(missing)]
+
+    # --- one statement each ---------------------------------------------------------------------
+
+    async def _lock(self, keys: Sequence[RowKey]) -> set[RowKey]:
+        ordered = [encoded(self._sql, self._schema.key, key) for key in sorted(keys)]
+        return self._decoded(await self._fetch(self._sql.lock(), ordered, len(self._schema.key)))
+
+    async def _upsert(self, kind: _Kind, some: Sequence[_Change]) -> list[_Change]:
+        defaults = tuple(self._defaults(kind))
+        statement = self._sql.upsert(kind.sets, kind.adds, defaults, self._guarded)
+        codecs, columns = self._sql.codecs, self._schema.columns
+        scalars = [codecs[name].encode(columns[name].default) for name in defaults]
+        if self._guarded:
+            scalars.append(min(one.change.first_position for one in some))
+        left = await self._run(statement, kind, some, *scalars)
+        # Each of them is judged by its own first position.
+        return await self._update(kind, left)
+
+    async def _update(self, kind: _Kind, some: Sequence[_Change]) -> list[_Change]:
+        return await self._run(self._sql.update(kind.sets, kind.adds, self._guarded), kind, some)
+
+    async def _delete(self, some: Sequence[_Change]) -> list[_Change]:
+        return await self._run(self._sql.delete(guarded=self._guarded), _NOTHING, some)
+
+    async def _insert(self, some: Sequence[_Change]) -> list[_Change]:
+        """Make rows that are not there; those that expected one are refused."""
+        refused = [one for one in some if one.change.expected_version]
+        made = [
+            one._replace(change=self._whole(one.change))
+            for one in some
+            if not one.change.expected_version
+        ]
+        names = tuple(name for name in self._schema.columns if name not in self._schema.key)
+        whole = _Kind(deletes=False, upserts=False, sets=names, adds=())
+        return [*refused, *await self._run(self._sql.insert(names), whole, made)]
+
+    async def _run(
+        self, statement: str, kind: _Kind, some: Sequence[_Change], *scalars: Any
+    ) -> list[_Change]:
+        """Run a statement for some changes, and return those it left out."""
+        if not some:
+            return []
+        rows = [self._carried(kind, one) for one in some]
+        written = await self._fetch(statement, rows, len(rows[0]), *scalars)
+        if len(written) == len(some):
+            return []
+        keys = self._decoded(written)
+        return [one for one in some if one.key not in keys]
+
+    async def _fetch(
+        self, statement: str, rows: Sequence[Sequence[Any]], width: int, *scalars: Any
+    ) -> Sequence[Any]:
+        args = self._sql.rows(rows, width)
+        return await self._connection.fetch(statement, self._tenant_id, *args, *scalars)
+
+    # --- values ---------------------------------------------------------------------------------
+
+    def _fit_key(self, change: RowChange) -> _Change:
+        schema = self._schema
+        fitted = (schema.fit(name, part) for name, part in zip(schema.key, change.key, strict=True))
+        # Of a row of which nothing is left the new one is written whole.
+        whole = change.deletes and not change.is_delete
+        return _Change(tuple(fitted), self._whole(change) if whole else change)
+
+    def _whole(self, change: RowChange) -> RowChange:
+        """Return the change that makes the same of a row whatever it was."""
+        try:
+            return replace(change, sets=change.make(self._schema, None) or {}, adds={})
+        except TypeError as error:
+            raise ProjectionValueError(f"{self._schema.name}: {error}") from None
+
+    def _kind(self, change: RowChange) -> _Kind:
+        if change.is_delete:
+            return _NOTHING
+        sets = tuple(sorted(change.sets.keys() - set(self._schema.key)))
+        adds = tuple(sorted(change.adds))
+        self._check_columns(sets, adds)
+        kind = _Kind(deletes=False, upserts=True, sets=sets, adds=adds)
+        return kind._replace(upserts=change.expected_version is None and self._can_make(kind))
+
+    def _check_columns(self, sets: Iterable[str], adds: Iterable[str]) -> None:
+        schema = self._schema
+        for name in (*sets, *adds):
+            if name not in schema.columns:
+                raise ProjectionValueError(f"{schema.name} has no column {name!r}")
+        for name in adds:
+            if schema.columns[name].type not in _NUMBERS or name in schema.key:
+                raise ProjectionValueError(f"{schema.name}.{name} holds nothing one can add to")
+
+    def _can_make(self, kind: _Kind) -> bool:
+        """Whether a row that is not there can be made of what every change of a kind has."""
+        columns = self._schema.columns
+        return not any(columns[name].default for name in kind.adds) and all(
+            column.nullable or column.default is not None or name in self._schema.key
+            for name, column in columns.items()
+            if name not in kind.sets and name not in kind.adds
+        )
+
+    def _defaults(self, kind: _Kind) -> Iterable[str]:
+        given = {*self._schema.key, *kind.sets, *kind.adds}
+        columns = self._schema.columns.items()
+        return (name for name, one in columns if name not in given and one.default is not None)
+
+    def _carried(self, kind: _Kind, one: _Change) -> list[Any]:
+        change, schema = one.change, self._schema
+        row = encoded(self._sql, schema.key, one.key)
+        row += encoded(
+            self._sql, kind.sets, (schema.fit(name, change.sets[name]) for name in kind.sets)
+        )
+        row += encoded(
+            self._sql, kind.adds, (schema.fit(name, change.adds[name]) for name in kind.adds)
+        )
+        row += (change.first_position, change.last_position, change.expected_version)
+        return row
+
+    def _decoded(self, rows: Iterable[Any]) -> set[RowKey]:
+        decode = [self._sql.codecs[name].decode for name in self._schema.key]
+        return {tuple(make(part) for make, part in zip(decode, row, strict=True)) for row in rows}
+
+
+def encoded(sql: RowSQL, names: Sequence[str], values: Iterable[Any]) -> list[Any]:
+    """Return values of columns as they are carried.
+
+    Raises:
+        ProjectionValueError: One does not fit.
+    """
+    codecs, row = sql.codecs, []
+    for name, value in zip(names, values, strict=True):
+        try:
+            row.append(None if value is None else codecs[name].encode(value))
+        except (ValueError, ArithmeticError) as error:
+            msg = f"{sql.schema.name}.{name}: {error}"
+            raise ProjectionValueError(msg) from None
+    return row
+
+
+def _key(one: _Change) -> RowKey:
+    return one.key
