@@ -44,7 +44,7 @@ projection_checkpoints = Table(
         "tenant_id", "projection", "version", "partition", name="pk_cqrs_projection_checkpoints"
     ),
     CheckConstraint(
-        "state IN ('running', 'halted', 'paused', 'switching', 'inline')",
+        "state IN ('running', 'halted', 'paused', 'switching', 'inline', 'kept')",
         name="ck_cqrs_projection_checkpoints_state",
     ),
 )

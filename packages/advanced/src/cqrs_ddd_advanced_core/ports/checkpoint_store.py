@@ -36,6 +36,8 @@ class CheckpointState(StrEnum):
     SWITCHING = "switching"
     #: Commands apply their events themselves, in their own transactions.
     INLINE = "inline"
+    #: Another version serves; the rows are kept beside its, so that it can be taken back.
+    KEPT = "kept"
 
 
 class CheckpointKey(NamedTuple):

@@ -42,7 +42,7 @@ def _create_checkpoints() -> None:
             "tenant_id", "projection", "version", "partition", name="pk_cqrs_projection_checkpoints"
         ),
         sa.CheckConstraint(
-            "state IN ('running', 'halted', 'paused', 'switching', 'inline')",
+            "state IN ('running', 'halted', 'paused', 'switching', 'inline', 'kept')",
             name="ck_cqrs_projection_checkpoints_state",
         ),
     )
