@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from cqrs_ddd_advanced_core.projections._partition import ProjectionPartition
 from cqrs_ddd_advanced_core.projections._placement import serves
+from cqrs_ddd_advanced_core.projections.reaction import EventReaction, ReactionPartition
 from cqrs_ddd_core.primitives.exceptions import InfrastructureError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointKey, CheckpointLease
     from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore
@@ -41,8 +42,7 @@ class LeasedPartitions:
         owner: Name in the leases.
         seconds: How long a lease lasts.
         settings: Those of the worker.
-        serving_only: Whether to carry on only what queries are answered from, in tables of the
-            plain names.
+        carries_on: Whether a projection is to be carried on here; asked anew with every lease.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LeasedPartitions:
         owner: str,
         seconds: float,
         settings: PartitionSettings,
-        serving_only: bool = True,
+        carries_on: Callable[[Projection], Awaitable[bool]] = serves,
     ) -> None:
         self.tenant_id: str = tenant_id
         self._store = store
@@ -63,7 +63,7 @@ class LeasedPartitions:
         self._owner = owner
         self._seconds = seconds
         self._settings = settings
-        self._serving_only = serving_only
+        self._carries_on = carries_on
         self._partitions: dict[CheckpointKey, ProjectionPartition] = {}
         self._leased_at = 0.0
 
@@ -86,8 +86,8 @@ class LeasedPartitions:
             ProjectionDefinitionError: A projection has run with another number of partitions.
         """
         for name, projection in list(self._unprepared.items()):
-            if await self._is_carried_on(projection):
-                await projection.prepare()
+            if await self._carries_on(projection):
+                await projection.prepare(self._settings.event_store)
                 self._projections[name] = self._unprepared.pop(name)
 
     async def take(self) -> Sequence[ProjectionPartition]:
@@ -112,10 +112,7 @@ class LeasedPartitions:
         return self.partitions
 
     async def _carried_on(self) -> list[Projection]:
-        return [one for one in self._projections.values() if await self._is_carried_on(one)]
-
-    async def _is_carried_on(self, projection: Projection) -> bool:
-        return not self._serving_only or await serves(projection)
+        return [one for one in self._projections.values() if await self._carries_on(one)]
 
     async def _adopt(self, lease: CheckpointLease) -> ProjectionPartition:
         known = self._partitions.get(lease.key)
@@ -123,7 +120,9 @@ class LeasedPartitions:
             return known
         held = await self._store.parked_events.held_streams(lease.key)
         projection = self._projections[lease.key.projection]
-        return ProjectionPartition(projection, lease, self._settings, held)
+        is_reaction = isinstance(projection.projector, EventReaction)
+        partition = ReactionPartition if is_reaction else ProjectionPartition
+        return partition(projection, lease, self._settings, held)
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:

@@ -12,8 +12,11 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     ProjectorError,
 )
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy, is_transient
+from cqrs_ddd_advanced_core.projections.staging import reached_position
+from cqrs_ddd_advanced_core.projections.topics import projection_topic
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.ports.outbox import partition_of
+from cqrs_ddd_core.ports.wake_up import announce_after_commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointLease
     from cqrs_ddd_advanced_core.projections._projection import Projection
     from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent, StreamId
+    from cqrs_ddd_core.ports.wake_up import IWakeUp
     from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 
 __all__ = ["PartitionSettings", "ProjectionPartition"]
@@ -38,6 +42,7 @@ class PartitionSettings(NamedTuple):
         attempts: How often an event is tried before it is given up.
         backoff: How long to wait after failures, in seconds.
         wake: Looks for work again.
+        wake_up: Is told when a projection has moved on.
     """
 
     event_store: IEventStore
@@ -46,6 +51,7 @@ class PartitionSettings(NamedTuple):
     attempts: int
     backoff: ExponentialBackoff
     wake: Callable[[], None]
+    wake_up: IWakeUp | None
 
 
 class ProjectionPartition:
@@ -112,9 +118,15 @@ class ProjectionPartition:
     async def _work_off_page(self) -> tuple[int, bool]:
         # An event that has failed is tried alone, for it would take its batch with it.
         limit = 1 if self._attempts else self._settings.batch_size
+        bound = await reached_position(self.projection.upstreams)
+        if bound is not None and bound <= self.lease.position:
+            return 0, True
         events, position, is_last = await self._settings.event_store.read_page(
             self.lease.position, limit=limit, event_filter=self.projection.event_filter
         )
+        if bound is not None and bound < position:
+            events = [event for event in events if event.position <= bound]
+            position, is_last = bound, True
         if position > self.lease.position:
             await self._work_off(self._mine(events), position)
         return len(events), is_last
@@ -131,7 +143,7 @@ class ProjectionPartition:
 
     async def _work_off(self, events: Sequence[StoredEvent], position: int) -> None:
         """Apply the events of a page, and move the checkpoint to where the page ends."""
-        done, size = 0, len(events)
+        done, size = 0, self._batch_limit(events)
         while True:
             batch = events[done : done + size]
             is_rest = done + len(batch) == len(events)
@@ -146,10 +158,14 @@ class ProjectionPartition:
                     size = _narrowed(batch, error)
                     continue
                 await self._try_again_or_give_up(batch[0], until, error)
-                size = len(events)
+                size = self._batch_limit(events)
             if is_rest:
                 return
             done += len(batch)
+
+    def _batch_limit(self, events: Sequence[StoredEvent]) -> int:
+        """Return how many events of a page one transaction applies."""
+        return len(events)
 
     async def _write(self, events: Sequence[StoredEvent], until: int) -> None:
         try:
@@ -175,8 +191,15 @@ class ProjectionPartition:
             # Partitions may share rows, and then do not come to them in the order of positions.
             elif await self.projection.apply(events, guarded=self._partitions == 1):
                 raise _RowsAheadError
-            lease = await store.checkpoints.advance(self.lease, until)
+            lease = await self._advance(until)
         self.lease = lease
+
+    async def _advance(self, until: int) -> CheckpointLease:
+        """Move the checkpoint in the current unit of work, and tell those who wait for it."""
+        lease = await self.projection.store.checkpoints.advance(self.lease, until)
+        if self._settings.wake_up is not None:
+            announce_after_commit(self._settings.wake_up, projection_topic(self.projection.name))
+        return lease
 
     async def _park_held(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
         """Park events of streams that have a parked one, and return the others."""
@@ -209,7 +232,7 @@ class ProjectionPartition:
         async with store.unit_of_work():
             if self._policy is ErrorPolicy.PARK:
                 await store.parked_events.park(self.lease.key, event, _described(error))
-            lease = await store.checkpoints.advance(self.lease, until)
+            lease = await self._advance(until)
         self.lease = lease
         self._note_given_up(event, error)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore
     from cqrs_ddd_advanced_core.projections.projector import Projector
     from cqrs_ddd_advanced_core.upcasting import UpcasterRegistry
-    from cqrs_ddd_core.ports.event_store import StoredEvent
+    from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent
 
 __all__ = ["Projection"]
 
@@ -45,6 +45,7 @@ class Projection:
         version: Of the definition.
         shapes: Its tables, by the names handlers use.
         event_filter: Which events concern it.
+        upstreams: The projections it waits for.
 
     Raises:
         ProjectionDefinitionError: There are no handlers, or one for an event that cannot be read.
@@ -64,6 +65,7 @@ class Projection:
         self.shapes: Mapping[str, TableShape] = {
             one.name: TableShape(one) for one in projector.tables
         }
+        self.upstreams: Sequence[Projection] = ()
         self._event_registry = event_registry
         self._upcasters = upcasters
         registry = event_registry or EventTypeRegistry(projector.handlers())
@@ -85,10 +87,14 @@ class Projection:
         """
         moved = Projection(self.projector, self.store, self._event_registry, self._upcasters)
         moved.shapes = {name: TableShape(schema) for name, schema in tables.items()}
+        moved.upstreams = self.upstreams
         return moved
 
-    async def prepare(self) -> None:
+    async def prepare(self, event_store: IEventStore | None = None) -> None:
         """Make its tables and, for the current tenant, its checkpoints.
+
+        Args:
+            event_store: Tells where now is, for what starts there.
 
         Raises:
             ProjectionSchemaMismatchError: A table is there and looks different.
@@ -105,7 +111,28 @@ class Projection:
             )
             raise ProjectionDefinitionError(msg)
         if not there:
-            await self.store.checkpoints.ensure(self.keys)
+            await self._begin(await self.projector.starting_position(event_store))
+
+    async def _begin(self, position: int) -> None:
+        checkpoints = self.store.checkpoints
+        if position == 0:
+            await checkpoints.ensure(self.keys)
+            return
+        # Together: a crash in between would leave it at the beginning.
+        async with self.store.unit_of_work():
+            await checkpoints.ensure(self.keys)
+            for key in self.keys:
+                known = await checkpoints.lock(key)
+                if known is not None and known.position == 0:
+                    await checkpoints.set_position(*key[:2], position, partition=key.partition)
+
+    async def react(self, events: Sequence[StoredEvent]) -> None:
+        """Call the handlers outside of any unit of work; rows they change are not written.
+
+        Raises:
+            ProjectorError: A handler failed, or an event cannot be read.
+        """
+        await self._handle(events, ProjectionRows(self.store, {}))
 
     async def apply(self, events: Sequence[StoredEvent], *, guarded: bool = True) -> int:
         """Apply events in the current unit of work, all rows together.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
     from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy
     from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
-    from cqrs_ddd_core.ports.event_store import StoredEvent
+    from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent
 
 __all__ = ["EventHandler", "FunctionProjector", "Projector", "StoredEventHandler", "projects"]
 
@@ -78,6 +78,8 @@ class Projector:
         partitions: Into how many shares the streams are divided, for as many workers at once.
             With more than one, the order of events is kept within each stream only.
         error_policy: What becomes of an event that cannot be applied; the worker's when ``None``.
+        depends_on: Names of projections it waits for: it applies an event when all of them have
+            applied it, so that it may read their rows, which may be further on by then.
     """
 
     name: str = ""
@@ -85,6 +87,7 @@ class Projector:
     tables: Sequence[ProjectionSchema] = ()
     partitions: int = 1
     error_policy: ErrorPolicy | None = None
+    depends_on: Sequence[str] = ()
 
     def handlers(self) -> Mapping[type[DomainEvent], EventHandler]:
         """Return what is called for which event class.
@@ -102,6 +105,10 @@ class Projector:
                     raise ProjectionDefinitionError(msg)
                 handlers[event_class] = method
         return handlers
+
+    async def starting_position(self, event_store: IEventStore | None) -> int:  # noqa: ARG002
+        """Return behind which position it begins when it has no checkpoint yet."""
+        return 0
 
     def stored_handler(self, event_class: type[DomainEvent]) -> StoredEventHandler | None:  # noqa: ARG002
         """Return what handles stored events of today's shape without reading them as a class.
@@ -121,6 +128,7 @@ class FunctionProjector(Projector):
         version: Of the definition.
         partitions: Into how many shares the streams are divided.
         error_policy: What becomes of an event that cannot be applied.
+        depends_on: Names of projections it waits for.
 
     Raises:
         ProjectionDefinitionError: A handler cannot be one.
@@ -135,12 +143,14 @@ class FunctionProjector(Projector):
         version: int = 1,
         partitions: int = 1,
         error_policy: ErrorPolicy | None = None,
+        depends_on: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.version = version
         self.tables = tables
         self.partitions = partitions
         self.error_policy = error_policy
+        self.depends_on = depends_on
         for event_class, handler in handlers.items():
             _check_handler(name, event_class, handler)
         self._handlers = dict(handlers)

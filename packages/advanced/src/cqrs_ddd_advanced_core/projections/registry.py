@@ -11,6 +11,7 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     UnknownProjectionError,
 )
 from cqrs_ddd_advanced_core.projections._projection import Projection
+from cqrs_ddd_advanced_core.projections.staging import check_stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,9 +69,14 @@ class ProjectorRegistry:
             store: Where it keeps its rows; that of the registry when not given.
 
         Raises:
-            ProjectionDefinitionError: Its name or a table is taken, or its definition cannot work.
+            ProjectionDefinitionError: Its name or a table is taken, its definition cannot work, or
+                it would wait for itself.
         """
         _check(projector)
+        check_stages(
+            {one.name: one.projector.depends_on for one in self._projections.values()}
+            | {projector.name: projector.depends_on}
+        )
         store = store or self._store
         for other in self._projections.values():
             _check_apart(projector, store, other)
@@ -91,7 +97,13 @@ class ProjectorRegistry:
             raise UnknownProjectionError(name, sorted(self._projections)) from None
 
     def projections(self) -> Sequence[Projection]:
-        """Return all of them by name."""
+        """Return all of them by name.
+
+        Raises:
+            UnknownProjectionError: One waits for a projection that is not registered.
+        """
+        for one in self._projections.values():
+            one.upstreams = [self.get(name) for name in one.projector.depends_on]
         return [self._projections[name] for name in sorted(self._projections)]
 
     def __contains__(self, name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cqrs_ddd_advanced_core.projections._leases import LeasedPartitions
 from cqrs_ddd_advanced_core.projections._partition import PartitionSettings
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy
+from cqrs_ddd_advanced_core.projections.topics import projection_topic
 from cqrs_ddd_core.background.polling import PollingLoop, WorkerStatus
 from cqrs_ddd_core.correlation import get_context, message_context
 from cqrs_ddd_core.ports.wake_up import EVENTS_TOPIC
@@ -85,7 +86,7 @@ class ProjectionWorker(PollingLoop):
         owner: Name in the leases, unique among all; made up when not given.
         poll_interval: Seconds until it looks again when nobody wakes it.
         lease_seconds: How long a partition stays with a worker that has died.
-        wake_up: Tells that events were appended.
+        wake_up: Tells that events were appended, and is told when projections have moved on.
         error_policy: What becomes of an event that cannot be applied, where its projector does
             not say.
         attempts: How often an event is tried alone before it is given up. Errors that say nothing
@@ -140,11 +141,13 @@ class ProjectionWorker(PollingLoop):
             attempts,
             backoff or ExponentialBackoff(),
             self.trigger,
+            wake_up,
         )
         self._owner = owner or str(new_id())
         self._lease_seconds = lease_seconds
         self._wake_up_port = wake_up
-        self._stop_listening: Callable[[], None] | None = None
+        self._topics = _topics(projector_registry.projections())
+        self._stop_listening: list[Callable[[], None]] = []
         self._turns = asyncio.Semaphore(max_concurrency)
         tenant_ids = (get_context().tenant_id,) if tenants is None else tenants
         self._leased = [
@@ -194,15 +197,15 @@ class ProjectionWorker(PollingLoop):
             for leased in self._leased:
                 with message_context(tenant_id=leased.tenant_id):
                     await leased.prepare()
-        if self._wake_up_port is not None and self._stop_listening is None:
-            self._stop_listening = self._wake_up_port.listen(EVENTS_TOPIC, self.trigger)
+        if self._wake_up_port is not None and not self._stop_listening:
+            listen = self._wake_up_port.listen
+            self._stop_listening = [listen(topic, self.trigger) for topic in self._topics]
         await super().start()
 
     async def stop(self) -> None:
         """Finish the batches under way and let other workers have the partitions."""
-        if self._stop_listening is not None:
-            self._stop_listening()
-            self._stop_listening = None
+        while self._stop_listening:
+            self._stop_listening.pop()()
         await super().stop()
         for leased in self._leased:
             with message_context(tenant_id=leased.tenant_id):
@@ -229,6 +232,11 @@ class ProjectionWorker(PollingLoop):
 
         async with self._turns:
             return await partition.drain(may_go_on)
+
+
+def _topics(projections: Sequence[Projection]) -> list[str]:
+    upstreams = {upstream.name for one in projections for upstream in one.upstreams}
+    return [EVENTS_TOPIC, *map(projection_topic, sorted(upstreams))]
 
 
 def _by_store(
