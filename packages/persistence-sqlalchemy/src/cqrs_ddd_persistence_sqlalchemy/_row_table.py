@@ -48,7 +48,15 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionColumn, ProjectionSchema
     from cqrs_ddd_persistence_sqlalchemy._row_codec import RowCodec
 
-__all__ = ["COUNTERS", "TENANT", "check_table", "codecs_of", "free_name", "make_table"]
+__all__ = [
+    "COUNTERS",
+    "TENANT",
+    "check_table",
+    "codecs_of",
+    "column_type",
+    "free_name",
+    "make_table",
+]
 
 TENANT: Final = "tenant_id"
 #: Columns of every row besides those of its schema and the tenant.
@@ -82,7 +90,7 @@ def make_table(schema: ProjectionSchema) -> Table:
             msg = f"{schema.name}: key column {name!r} holds JSON, which is equal in many forms"
             raise ProjectionDefinitionError(msg)
     columns = [
-        Column(name, _TYPES[column.type][0], nullable=column.nullable)
+        Column(name, column_type(column.type), nullable=column.nullable)
         for name, column in schema.columns.items()
     ]
     table = Table(
@@ -100,6 +108,11 @@ def make_table(schema: ProjectionSchema) -> Table:
     for name in schema.searched:
         word_index(free_name(), table.c[name])
     return table
+
+
+def column_type(type_: type) -> TypeEngine[Any]:
+    """Return what a column is in the database that holds such values."""
+    return _TYPES[type_][0]
 
 
 def free_name() -> str:

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
-from decimal import Decimal
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Date,
-    Double,
-    Index,
-    LargeBinary,
-    MetaData,
-    Table,
-    Text,
-    Uuid,
-)
+from sqlalchemy import Column, Index, MetaData, Table, Text
 from sqlalchemy.exc import CompileError
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
-from cqrs_ddd_persistence_sqlalchemy._schema_types import JSON_TYPE, UTCDateTime
+from cqrs_ddd_persistence_sqlalchemy._row_table import column_type
 from cqrs_ddd_persistence_sqlalchemy.specifications import word_index
-from cqrs_ddd_persistence_sqlalchemy.types import ExactDecimal
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect
@@ -36,21 +19,6 @@ if TYPE_CHECKING:
     from cqrs_ddd_persistence_sqlalchemy.materialized_view.definition import MaterializedView
 
 __all__ = ["ViewTable"]
-
-_by_code_point = Text().with_variant(Text(collation="C"), "postgresql")
-_TYPES: Final[Mapping[type, TypeEngine[Any]]] = {
-    bool: Boolean(),
-    int: BigInteger(),
-    float: Double(),
-    Decimal: ExactDecimal(),
-    str: _by_code_point,
-    bytes: LargeBinary(),
-    datetime: UTCDateTime(),
-    date: Date(),
-    UUID: Uuid(),
-    dict: JSON_TYPE,
-    list: JSON_TYPE,
-}
 
 
 class ViewTable:
@@ -70,7 +38,7 @@ class ViewTable:
         view, schema = self.view, self.view.schema
         owner = [] if view.tenant_column is None else [Column(view.tenant_column, Text)]
         columns = [
-            Column(name, _TYPES[column.type], nullable=column.nullable)
+            Column(name, column_type(column.type), nullable=column.nullable)
             for name, column in schema.columns.items()
         ]
         table = Table(name, MetaData(), *owner, *columns)
