@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cqrs_ddd_core.adapters.memory import InMemoryWakeUp
 from cqrs_ddd_core.outbox import OutboxService, OutboxWorker
 from cqrs_ddd_core.ports.outbox import OutboxMessage
 from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
-from cqrs_ddd_core.ports.wake_up import OUTBOX_TOPIC
+from cqrs_ddd_core.ports.wake_up import EVENTS_TOPIC, OUTBOX_TOPIC
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 from cqrs_ddd_core.testing import WakeUpConformance, WakeUpSubject
-from cqrs_ddd_core.testing.samples import new_message
+from cqrs_ddd_core.testing.conformance import rolled_back
+from cqrs_ddd_core.testing.samples import new_event, new_message, new_stream
 from cqrs_ddd_core.testing.wake_up import Calls
 from cqrs_ddd_persistence_sqlalchemy import (
     PostgresWakeUp,
+    SQLAlchemyEventStore,
     SQLAlchemyOutboxStorage,
     SQLAlchemyUnitOfWork,
 )
@@ -103,5 +106,38 @@ async def test_a_message_saved_elsewhere_is_published_without_waiting_for_the_po
                 await storage.save_messages([new_message()])
             await asyncio.sleep(0.05)
     await relay.stop()
+    await near.stop()
+    await far.stop()
+
+
+async def test_new_events_are_announced_after_their_commit(engine: AsyncEngine) -> None:
+    wake_up, calls = InMemoryWakeUp(), Calls()
+    wake_up.listen(EVENTS_TOPIC, calls)
+    store = SQLAlchemyEventStore(engine, wake_up=wake_up)
+    async with SQLAlchemyUnitOfWork(engine):
+        await store.append(new_stream(), [new_event()])
+        assert calls.count == 0
+    assert calls.count == 1
+    async with rolled_back(lambda: SQLAlchemyUnitOfWork(engine)):
+        await store.append(new_stream(), [new_event()])
+    assert calls.count == 1
+    await store.append(new_stream(), [new_event()])
+    assert calls.count == 2
+    await store.append(new_stream(), [])
+    assert calls.count == 2
+
+
+async def test_an_event_appended_elsewhere_is_heard_of(postgres_engine: AsyncEngine) -> None:
+    near, far, heard = PostgresWakeUp(postgres_engine), PostgresWakeUp(postgres_engine), Calls()
+    far.listen(EVENTS_TOPIC, heard)
+    await near.start()
+    await far.start()
+    await heard.wait()
+    known, store = heard.count, SQLAlchemyEventStore(postgres_engine, wake_up=near)
+    async with asyncio.timeout(30):
+        while heard.count == known:
+            async with SQLAlchemyUnitOfWork(postgres_engine):
+                await store.append(new_stream(), [new_event()])
+            await asyncio.sleep(0.05)
     await near.stop()
     await far.stop()

@@ -29,6 +29,7 @@ from cqrs_ddd_core.ports.event_store import (
     StoredEvent,
     StreamId,
 )
+from cqrs_ddd_core.ports.wake_up import EVENTS_TOPIC, IWakeUp, announce_after_commit
 from cqrs_ddd_core.primitives.clock import IClock, SystemClock
 from cqrs_ddd_core.primitives.exceptions import (
     EventStoreError,
@@ -53,13 +54,19 @@ class InMemoryEventStore(IEventStore):
     Args:
         database: Shared with the other adapters; one of its own when not given.
         clock: Tells when events are recorded.
+        wake_up: Told after the commit that there are new events.
     """
 
     def __init__(
-        self, database: InMemoryDatabase | None = None, *, clock: IClock | None = None
+        self,
+        database: InMemoryDatabase | None = None,
+        *,
+        clock: IClock | None = None,
+        wake_up: IWakeUp | None = None,
     ) -> None:
         self._database = database or InMemoryDatabase()
         self._clock = clock or SystemClock()
+        self._wake_up = wake_up
         self._next_position = count(1).__next__
         self._logs: defaultdict[str, _Log] = defaultdict(_Log)
 
@@ -85,7 +92,9 @@ class InMemoryEventStore(IEventStore):
                 for number, event in enumerate(events, version + 1)
             ]
             log.add(rows, transaction)
-            return AppendResult(rows[-1].version, rows[-1].position)
+        if self._wake_up is not None:
+            announce_after_commit(self._wake_up, EVENTS_TOPIC)
+        return AppendResult(rows[-1].version, rows[-1].position)
 
     async def get_events(
         self,
