@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.projections._projection import Projection
 
-__all__ = ["located", "placed", "serves", "serving_version", "table_beside"]
+__all__ = ["is_beside", "located", "placed", "serves", "serving_version", "table_beside"]
 
 
 def table_beside(table: str, version: int) -> str:
@@ -31,6 +31,11 @@ async def serving_version(projection: Projection) -> int:
 async def serves(projection: Projection) -> bool:
     """Whether queries are answered from this version, so that its rows have the plain names."""
     return await serving_version(projection) == projection.version
+
+
+async def is_beside(projection: Projection) -> bool:
+    """Whether another version serves, so that its rows are beside those."""
+    return not await serves(projection)
 
 
 def placed(projection: Projection, version: int) -> Projection:
