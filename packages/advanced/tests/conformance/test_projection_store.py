@@ -1,12 +1,13 @@
-"""The projection store in memory keeps the promises of its port."""
+"""The projection store in memory keeps the promises of its port, behind a cache too."""
 
 from __future__ import annotations
 
 import pytest
 
 from cqrs_ddd_advanced_core.adapters.memory import InMemoryProjectionStore
+from cqrs_ddd_advanced_core.queries import CachedProjectionStore
 from cqrs_ddd_advanced_core.testing import ProjectionStoreConformance, ProjectionStoreSubject
-from cqrs_ddd_core.adapters.memory import InMemoryDatabase, InMemoryEventStore
+from cqrs_ddd_core.adapters.memory import InMemoryCache, InMemoryDatabase, InMemoryEventStore
 
 
 class TestInMemoryProjectionStore(ProjectionStoreConformance):
@@ -16,3 +17,11 @@ class TestInMemoryProjectionStore(ProjectionStoreConformance):
         return ProjectionStoreSubject(
             InMemoryProjectionStore(database), InMemoryEventStore(database)
         )
+
+
+class TestCachedProjectionStore(ProjectionStoreConformance):
+    @pytest.fixture
+    def subject(self) -> ProjectionStoreSubject:
+        database = InMemoryDatabase()
+        store = CachedProjectionStore(InMemoryProjectionStore(database), InMemoryCache(), ttl=60)
+        return ProjectionStoreSubject(store, InMemoryEventStore(database))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, Type
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionValueError
 from cqrs_ddd_advanced_core.queries._reading import RowReader
+from cqrs_ddd_advanced_core.queries.freshness import demanded_position, read_since
 from cqrs_ddd_core.correlation import get_context, message_context
 from cqrs_ddd_core.domain.page import Page
 from cqrs_ddd_core.domain.query_options import QueryOptions
@@ -127,11 +128,13 @@ class QueryRepository(Generic[D]):
             ProjectionValueError: A key cannot be one.
             ProjectionLagError: The event did not show in time.
         """
-        await self._wait(after, timeout)
-        wanted = {key: self._key(key) for key in keys}
-        found = await self._store.fetch(self._schema, list(dict.fromkeys(wanted.values())))
-        read = self._reader.read
-        return {key: read(found[row_key]) for key, row_key in wanted.items() if row_key in found}
+        with read_since(await self._wait(after, timeout)):
+            wanted = {key: self._key(key) for key in keys}
+            found = await self._store.fetch(self._schema, list(dict.fromkeys(wanted.values())))
+            read = self._reader.read
+            return {
+                key: read(found[row_key]) for key, row_key in wanted.items() if row_key in found
+            }
 
     async def query(
         self, criteria: Criteria = None, *, after: int | None = None, timeout: float = _TIMEOUT
@@ -152,8 +155,8 @@ class QueryRepository(Generic[D]):
             SpecificationError: Single fields were chosen: ``rows`` gives these.
             ProjectionLagError: The event did not show in time.
         """
-        await self._wait(after, timeout)
-        return self._objects(await self._select(self._options(criteria)))
+        with read_since(await self._wait(after, timeout)):
+            return self._objects(await self._select(self._options(criteria)))
 
     async def first(
         self, criteria: Criteria = None, *, after: int | None = None, timeout: float = _TIMEOUT
@@ -162,10 +165,10 @@ class QueryRepository(Generic[D]):
 
         Args and errors are those of ``query``.
         """
-        await self._wait(after, timeout)
-        options = replace(self._options(criteria), limit=1)
-        found = self._objects(await self._select(options))
-        return found[0] if found else None
+        with read_since(await self._wait(after, timeout)):
+            options = replace(self._options(criteria), limit=1)
+            found = self._objects(await self._select(options))
+            return found[0] if found else None
 
     async def page(
         self,
@@ -190,19 +193,19 @@ class QueryRepository(Generic[D]):
             SpecificationError: The page has no room, or as for ``query``.
             ProjectionLagError: The event did not show in time.
         """
-        await self._wait(after, timeout)
-        options = self._options(criteria)
-        size = self._page_size if options.limit is None else options.limit
-        if size < 1:
-            msg = "a page has room for one object at least; count() counts without any"
-            raise SpecificationError(msg)
-        rows = await self._select(replace(options, limit=size + 1))
-        more, rows = len(rows) > size, rows[:size]
-        return Page(
-            self._objects(rows),
-            options.cursor(rows[-1]) if more else None,
-            await self._store.count(self._schema, options) if with_total else None,
-        )
+        with read_since(await self._wait(after, timeout)):
+            options = self._options(criteria)
+            size = self._page_size if options.limit is None else options.limit
+            if size < 1:
+                msg = "a page has room for one object at least; count() counts without any"
+                raise SpecificationError(msg)
+            rows = await self._select(replace(options, limit=size + 1))
+            more, rows = len(rows) > size, rows[:size]
+            return Page(
+                self._objects(rows),
+                options.cursor(rows[-1]) if more else None,
+                await self._store.count(self._schema, options) if with_total else None,
+            )
 
     async def stream(
         self,
@@ -230,11 +233,11 @@ class QueryRepository(Generic[D]):
             msg = f"a batch has room for one object at least, not for {batch_size}"
             raise SpecificationError(msg)
         tenant_id = get_context().tenant_id
-        await self._wait(after, timeout)
+        demanded = await self._wait(after, timeout)
         options, left = self._options(criteria), QueryOptions.of(criteria).limit
         while left is None or left > 0:
             size = batch_size if left is None else min(batch_size, left)
-            with message_context(tenant_id=tenant_id):
+            with message_context(tenant_id=tenant_id), read_since(demanded):
                 rows = await self._select(replace(options, limit=size))
             for row in rows:
                 yield self._reader.read(row)
@@ -250,10 +253,10 @@ class QueryRepository(Generic[D]):
 
         Args and errors are those of ``query``, but that fields may be chosen.
         """
-        await self._wait(after, timeout)
-        options = QueryOptions.of(criteria).with_key(*self._schema.key)
-        chosen = options if options.fields else options.with_fields(*self._schema.columns)
-        return [chosen.pick(row) for row in await self._store.query(self._schema, chosen)]
+        with read_since(await self._wait(after, timeout)):
+            options = QueryOptions.of(criteria).with_key(*self._schema.key)
+            chosen = options if options.fields else options.with_fields(*self._schema.columns)
+            return [chosen.pick(row) for row in await self._store.query(self._schema, chosen)]
 
     async def count(
         self, criteria: Criteria = None, *, after: int | None = None, timeout: float = _TIMEOUT
@@ -262,8 +265,8 @@ class QueryRepository(Generic[D]):
 
         Args and errors are those of ``query``.
         """
-        await self._wait(after, timeout)
-        return await self._store.count(self._schema, self._options(criteria))
+        with read_since(await self._wait(after, timeout)):
+            return await self._store.count(self._schema, self._options(criteria))
 
     async def exists(
         self, criteria: Criteria = None, *, after: int | None = None, timeout: float = _TIMEOUT
@@ -272,9 +275,9 @@ class QueryRepository(Generic[D]):
 
         Args and errors are those of ``query``.
         """
-        await self._wait(after, timeout)
-        options = replace(self._options(criteria), limit=1, fields=self._schema.key)
-        return bool(await self._store.query(self._schema, options))
+        with read_since(await self._wait(after, timeout)):
+            options = replace(self._options(criteria), limit=1, fields=self._schema.key)
+            return bool(await self._store.query(self._schema, options))
 
     def _options(self, criteria: Criteria) -> QueryOptions:
         options = QueryOptions.of(criteria).with_key(*self._schema.key)
@@ -303,10 +306,12 @@ class QueryRepository(Generic[D]):
             raise ProjectionValueError(msg)
         return tuple(map(schema.fit, schema.key, values))
 
-    async def _wait(self, after: int | None, timeout: float) -> None:
+    async def _wait(self, after: int | None, timeout: float) -> int | None:
+        """Return the position that answers may not be older than."""
         if after is None:
-            return
+            return demanded_position()
         if self._catch_up is None:
             msg = f"nothing was given that waits for {self._schema.name}; see catch_up="
             raise ConfigurationError(msg)
         await self._catch_up(after, timeout=timeout)
+        return after
