@@ -12,6 +12,14 @@ from cqrs_ddd_advanced_core.projections._sources import (
     EnvelopeField,
     Fixed,
 )
+from cqrs_ddd_advanced_core.projections.event_projector import EventProjector
+from cqrs_ddd_advanced_core.projections.inline import InlineProjections
+from cqrs_ddd_advanced_core.projections.live import LiveProjection
+from cqrs_ddd_advanced_core.projections.manager import (
+    InMemoryProjectionManager,
+    ProjectionManager,
+    ReadModelMetrics,
+)
 from cqrs_ddd_advanced_core.projections.mapping import MappedProjector
 from cqrs_ddd_advanced_core.projections.parked import ParkedEventService
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy
@@ -20,8 +28,13 @@ from cqrs_ddd_advanced_core.projections.projector import (
     Projector,
     projects,
 )
+from cqrs_ddd_advanced_core.projections.reaction import EventReaction
+from cqrs_ddd_advanced_core.projections.read_model import ReadModel
 from cqrs_ddd_advanced_core.projections.registry import ProjectorRegistry
 from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
+from cqrs_ddd_advanced_core.projections.status import ProjectionStatus
+from cqrs_ddd_advanced_core.projections.switching import ProjectionSwitch
+from cqrs_ddd_advanced_core.projections.topics import projection_topic
 from cqrs_ddd_advanced_core.projections.worker import (
     PartitionHealth,
     ProjectionWorker,
@@ -38,17 +51,28 @@ __all__ = [
     "OCCURRED_AT",
     "EnvelopeField",
     "ErrorPolicy",
+    "EventProjector",
+    "EventReaction",
     "Fixed",
     "FunctionProjector",
+    "InMemoryProjectionManager",
+    "InlineProjections",
+    "LiveProjection",
     "MappedProjector",
     "ParkedEventService",
     "PartitionHealth",
+    "ProjectionManager",
     "ProjectionRows",
+    "ProjectionStatus",
+    "ProjectionSwitch",
     "ProjectionWorker",
     "Projector",
     "ProjectorRegistry",
     "QueryOptions",
+    "ReadModel",
+    "ReadModelMetrics",
     "SpecificationBuilder",
     "WorkerHealth",
+    "projection_topic",
     "projects",
 ]

@@ -60,16 +60,6 @@ class InlineProjections:
     def __init__(self, registry: ProjectorRegistry, names: Iterable[str]) -> None:
         self._projections = [_Inline(registry.get(name)) for name in sorted(set(names))]
 
-    async def prepare(self) -> None:
-        """Make tables and, for the current tenant, checkpoints; before the first command.
-
-        Raises:
-            ProjectionSchemaMismatchError: A table is there and looks different.
-            ProjectionDefinitionError: Another version of a projection is inline.
-        """
-        for one in self._projections:
-            await one.prepare()
-
     def attach(self, uow: U) -> U:
         """Let a unit of work apply its events, and return it."""
         uow.after_record(self._apply)
@@ -95,17 +85,6 @@ class _Inline:
         self._handlers = projection.projector.handlers()
         self._found: dict[type[DomainEvent], EventHandler | None] = {}
 
-    async def prepare(self) -> None:
-        projection = self._projection
-        for other in await projection.store.checkpoints.get(projection.name):
-            if other.state is CheckpointState.INLINE and other.key != self._key:
-                msg = (
-                    f"{projection.name} is inline in version {other.key.version}, which version "
-                    f"{projection.version} would leave behind: make it asynchronous first"
-                )
-                raise ProjectionDefinitionError(msg)
-        await projection.prepare()
-
     def concerning(
         self, appends: Sequence[RecordedAppend]
     ) -> list[tuple[DomainEvent, EventHandler, int]]:
@@ -119,16 +98,29 @@ class _Inline:
 
     async def apply(self, events: Sequence[tuple[DomainEvent, EventHandler, int]]) -> None:
         """Apply events in the current unit of work, or leave them to the worker."""
-        projection = self._projection
+        projection, checkpoints = self._projection, self._projection.store.checkpoints
         # Held until the commit: a switch waits for this command, or this command sees it.
-        checkpoint = await projection.store.checkpoints.lock(self._key, shared=True)
+        checkpoint = await checkpoints.lock(self._key, shared=True)
         if checkpoint is None:
-            msg = f"{projection.name} has no checkpoint yet: await InlineProjections.prepare()"
-            raise ProjectionDefinitionError(msg)
-        if checkpoint.state is CheckpointState.SWITCHING:
+            await self._begin()
+            checkpoint = await checkpoints.lock(self._key, shared=True)
+        state = None if checkpoint is None else checkpoint.state
+        if state is CheckpointState.SWITCHING:
             raise ProjectionSwitchingError(projection.name)
-        if checkpoint.state is CheckpointState.INLINE:
+        if state is CheckpointState.INLINE:
             await self._write(events)
+
+    async def _begin(self) -> None:
+        """Make the checkpoint, asynchronous, so that a switch has to wait for this command."""
+        projection, checkpoints = self._projection, self._projection.store.checkpoints
+        for other in await checkpoints.get(projection.name):
+            if other.state is CheckpointState.INLINE:
+                msg = (
+                    f"{projection.name} is inline in version {other.key.version}, which version "
+                    f"{projection.version} would leave behind: make it asynchronous first"
+                )
+                raise ProjectionDefinitionError(msg)
+        await checkpoints.ensure([self._key])
 
     async def _write(self, events: Sequence[tuple[DomainEvent, EventHandler, int]]) -> None:
         projection = self._projection

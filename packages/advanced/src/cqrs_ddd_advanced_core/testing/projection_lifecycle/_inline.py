@@ -12,6 +12,11 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     ProjectorError,
 )
 from cqrs_ddd_advanced_core.ports.projection_schema import LAST_POSITION, ROW_VERSION
+from cqrs_ddd_advanced_core.projections import (
+    FunctionProjector,
+    InlineProjections,
+    ProjectorRegistry,
+)
 from cqrs_ddd_advanced_core.testing.projection_lifecycle._suite import (
     Bank,
     Noted,
@@ -59,17 +64,28 @@ class InlineTests(ProjectionLifecycleSuite):
         assert await bank.balances() == {"a1": 1, "total": 1}
 
     async def test_commands_leave_asynchronous_projections_alone(self, bank: Bank) -> None:
-        await bank.inline.prepare()
         await bank.run(deposited("a1"))
         assert await bank.balances() == {}
         await bank.work()
         assert await bank.balances() == {"a1": 1, "total": 1}
 
-    async def test_a_projection_nobody_prepared_is_refused(self, bank: Bank) -> None:
-        """Its first events would be lost if a switch came between."""
-        with pytest.raises(ProjectionDefinitionError, match="prepare"):
+    async def test_another_version_does_not_leave_an_inline_one_behind(self, bank: Bank) -> None:
+        await bank.become_inline()
+        projector = bank.registry.get("accounts").projector
+        changed = FunctionProjector(
+            "accounts", projector.handlers(), tables=projector.tables, version=2
+        )
+        inline = InlineProjections(ProjectorRegistry([changed], store=bank.store), ["accounts"])
+        bank.inline = inline
+        with pytest.raises(ProjectionDefinitionError, match="asynchronous first"):
             await bank.run(deposited("a1"))
         await bank.run(Noted(aggregate_type="Account", aggregate_id="a1"))
+
+    def test_a_divided_projection_cannot_be_inline(self, bank: Bank) -> None:
+        projector = bank.registry.get("accounts").projector
+        projector.partitions = 2
+        with pytest.raises(ProjectionDefinitionError, match="2 partitions"):
+            InlineProjections(bank.registry, ["accounts"])
 
     async def test_events_no_event_store_has_are_not_projected(self, bank: Bank) -> None:
         """A rebuild could not find them again."""
@@ -81,7 +97,6 @@ class InlineTests(ProjectionLifecycleSuite):
     async def test_tenants_have_rows_and_switches_of_their_own(self, bank: Bank) -> None:
         await bank.become_inline()
         with message_context(tenant_id="other"):
-            await bank.inline.prepare()
             await bank.run(deposited("a1"))
             assert (await bank.state(), await bank.balances()) == ("running", {})
         assert (await bank.state(), await bank.balances()) == ("inline", {})

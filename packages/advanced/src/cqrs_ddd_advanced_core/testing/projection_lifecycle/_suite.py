@@ -11,12 +11,12 @@ from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionColumn, Pro
 from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore
 from cqrs_ddd_advanced_core.projections import (
     FunctionProjector,
+    InlineProjections,
     ProjectionRows,
+    ProjectionSwitch,
     ProjectionWorker,
     ProjectorRegistry,
 )
-from cqrs_ddd_advanced_core.projections.inline import InlineProjections
-from cqrs_ddd_advanced_core.projections.switching import ProjectionSwitch
 from cqrs_ddd_core.cqrs.event_recorder import EventRecorder
 from cqrs_ddd_core.domain.events import DomainEvent
 from cqrs_ddd_core.ports.event_store import IEventStore
@@ -106,7 +106,6 @@ class Bank:
         return uow.position or 0
 
     async def become_inline(self) -> None:
-        await self.inline.prepare()
         await self.switch.to_inline("accounts")
 
     async def work(self) -> int:
@@ -140,7 +139,7 @@ class Bank:
         for account in (event.aggregate_id, "total"):
             rows.add(ACCOUNTS, account, balance=event.amount, deposits=1)
 
-    async def _opened(self, event: Opened, rows: ProjectionRows) -> None:
+    async def _opened(self, _: Opened, rows: ProjectionRows) -> None:
         row = await rows.get(ACCOUNTS, "total")
         opened = 0 if row is None else row["opened"]
         rows.update(ACCOUNTS, "total", opened=opened + 1)
@@ -154,5 +153,6 @@ class ProjectionLifecycleSuite(Conformance):
         raise NotImplementedError("yield a ProjectionLifecycleSubject with an empty database")
 
     @pytest.fixture
-    def bank(self, subject: ProjectionLifecycleSubject) -> Bank:
+    async def bank(self, subject: ProjectionLifecycleSubject) -> Bank:
+        await subject.store.ensure(ACCOUNTS)
         return Bank(subject)

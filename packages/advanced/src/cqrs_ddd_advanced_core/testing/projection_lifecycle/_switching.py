@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -26,7 +27,6 @@ __all__ = ["SwitchingTests"]
 class SwitchingTests(ProjectionLifecycleSuite):
     async def test_events_of_the_past_are_applied_before(self, bank: Bank) -> None:
         """Backfilling: from asynchronous at 0, whether a worker has begun or not."""
-        await bank.inline.prepare()
         for number in range(25):
             await bank.run(deposited(f"a{number % 3}"))
         await bank.become_inline()
@@ -46,7 +46,6 @@ class SwitchingTests(ProjectionLifecycleSuite):
 
     async def test_a_backlog_is_left_to_a_worker(self, bank: Bank) -> None:
         """Commands would be refused for as long as it takes."""
-        await bank.inline.prepare()
         for _ in range(12):
             await bank.run(deposited("a1"))
         with pytest.raises(ProjectionSwitchError, match="positions behind"):
@@ -72,7 +71,6 @@ class SwitchingTests(ProjectionLifecycleSuite):
         assert await bank.balances() == {"a1": 1, "total": 1}
 
     async def test_an_event_that_cannot_be_applied_leaves_it_asynchronous(self, bank: Bank) -> None:
-        await bank.inline.prepare()
         await bank.run(deposited("a1"))
         await bank.run(deposited("a2"))
         bank.fails_on = "a2"
@@ -87,8 +85,8 @@ class SwitchingTests(ProjectionLifecycleSuite):
     async def test_a_projection_that_stands_still_is_not_switched(
         self, bank: Bank, stop: str
     ) -> None:
-        await bank.inline.prepare()
         checkpoints, [key] = bank.store.checkpoints, bank.registry.get("accounts").keys
+        await checkpoints.ensure([key])
         if stop == "pause":
             await checkpoints.pause("accounts", 1)
         else:
@@ -98,7 +96,6 @@ class SwitchingTests(ProjectionLifecycleSuite):
             await bank.switch.to_inline("accounts")
 
     async def test_parked_events_are_decided_before(self, bank: Bank) -> None:
-        await bank.inline.prepare()
         await bank.run(deposited("a1"))
         stored = [event async for event in bank.events.read_all()]
         async with bank.store.unit_of_work():
@@ -112,39 +109,43 @@ class SwitchingTests(ProjectionLifecycleSuite):
         self, bank: Bank
     ) -> None:
         """G6: commands, a worker and the switch at the same time, and some roll back."""
-        await bank.inline.prepare()
-        stop = asyncio.Event()
-
-        async def command(number: int) -> None:
-            while not stop.is_set():
-                try:
-                    async with bank.unit_of_work() as uow:
-                        uow.add_events([deposited(f"a{number}"), deposited(f"a{number + 5}")])
-                        await asyncio.sleep(0.001 * (number % 3))
-                        if number == 4:
-                            await uow.rollback()
-                except (ConcurrencyError, TransientPersistenceError):
-                    await asyncio.sleep(0.002)
-
-        async def work() -> None:
-            while not stop.is_set():
-                await bank.work()
-                await asyncio.sleep(0.001)
-
-        async def switch() -> None:
-            for _ in range(3):
-                await asyncio.sleep(0.05)
-                await bank.switch.to_inline("accounts")
-                await asyncio.sleep(0.05)
-                await bank.switch.to_asynchronous("accounts")
-            await bank.switch.to_inline("accounts")
-            stop.set()
-
+        load = _Load(bank)
         async with asyncio.timeout(60):
-            await asyncio.gather(*map(command, range(5)), work(), switch())
+            await asyncio.gather(*map(load.command, range(5)), load.work(), load.switch())
         stored = [event async for event in bank.events.read_all()]
         balances = await bank.balances()
-        assert balances["total"] == len(stored) > 0
-        for account, balance in balances.items():
-            if account != "total":
-                assert balance == sum(event.aggregate_id == account for event in stored)
+        assert balances.pop("total") == len(stored) > 0
+        assert balances == Counter(event.aggregate_id for event in stored)
+
+
+class _Load:
+    """Commands, a worker and an operator, until the operator is done."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._bank = bank
+        self._stop = asyncio.Event()
+
+    async def command(self, number: int) -> None:
+        while not self._stop.is_set():
+            try:
+                async with self._bank.unit_of_work() as uow:
+                    uow.add_events([deposited(f"a{number}"), deposited(f"a{number + 5}")])
+                    await asyncio.sleep(0.001 * (number % 3))
+                    if number == 4:
+                        await uow.rollback()
+            except (ConcurrencyError, TransientPersistenceError):
+                await asyncio.sleep(0.002)
+
+    async def work(self) -> None:
+        while not self._stop.is_set():
+            await self._bank.work()
+            await asyncio.sleep(0.001)
+
+    async def switch(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            await self._bank.switch.to_inline("accounts")
+            await asyncio.sleep(0.05)
+            await self._bank.switch.to_asynchronous("accounts")
+        await self._bank.switch.to_inline("accounts")
+        self._stop.set()
