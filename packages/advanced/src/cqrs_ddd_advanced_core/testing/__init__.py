@@ -18,6 +18,7 @@ pytest.register_assert_rewrite(
             "event_archive",
             "event_replay",
             "parked_events",
+            "projection",
             "projection_store",
             "query_repository",
             "snapshot_store",
@@ -44,6 +45,7 @@ from cqrs_ddd_advanced_core.testing.parked_events import (
     ParkedEventsConformance,
     ParkedEventsSubject,
 )
+from cqrs_ddd_advanced_core.testing.projection import ProjectionConformance, ProjectionSubject
 from cqrs_ddd_advanced_core.testing.projection_store import (
     ProjectionStoreConformance,
     ProjectionStoreSubject,
@@ -67,8 +69,10 @@ __all__ = [
     "InMemoryApplication",
     "ParkedEventsConformance",
     "ParkedEventsSubject",
+    "ProjectionConformance",
     "ProjectionStoreConformance",
     "ProjectionStoreSubject",
+    "ProjectionSubject",
     "QueryRepositoryConformance",
     "QueryRepositorySubject",
     "SnapshotStoreConformance",

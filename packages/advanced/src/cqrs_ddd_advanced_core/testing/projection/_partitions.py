@@ -1,0 +1,109 @@
+"""A projection that several workers carry on at once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
+from cqrs_ddd_advanced_core.testing.projection._suite import (
+    Bought,
+    ProjectionSuite,
+    Shop,
+    ShopProjector,
+)
+from cqrs_ddd_core.correlation import get_context
+from cqrs_ddd_core.ports.event_store import StreamId
+from cqrs_ddd_core.ports.outbox import partition_of
+
+if TYPE_CHECKING:
+    from cqrs_ddd_advanced_core.projections import ProjectionRows
+
+__all__ = ["PartitionTests"]
+
+
+class _Partitioned(ShopProjector):
+    partitions = 4
+
+
+class _InOrder(ShopProjector):
+    """Refuses a purchase that is not behind the last one of its basket."""
+
+    partitions = 4
+
+    async def bought(self, event: Bought, rows: ProjectionRows) -> None:
+        row = await rows.get("baskets", event.aggregate_id)
+        assert row is None or row["last_number"] < event.number
+        rows.add("customers", event.customer, purchases=1, total=event.amount)
+        rows.update("baskets", event.aggregate_id, last_number=event.number)
+        rows.add("baskets", event.aggregate_id, purchases=1)
+
+    bought.__dict__.update(ShopProjector.bought.__dict__)
+
+
+class PartitionTests(ProjectionSuite):
+    """Partitions share the streams."""
+
+    async def test_partitions_together_apply_every_event_once(self, shop: Shop) -> None:
+        """Rows of several partitions lose nothing either."""
+        await shop.fill(baskets=12, each=4)
+        for batch_size in (5, 500):
+            await shop.catch_up(_Partitioned(), batch_size=batch_size)
+            assert await shop.rows() == await shop.fold()
+            await shop.fill(baskets=12, each=2)
+        await shop.catch_up(_Partitioned())
+        assert await shop.rows() == await shop.fold()
+        positions = [one.position for one in await shop.store.checkpoints.get("shop")]
+        assert positions == [await shop.event_store.get_latest_position()] * 4
+
+    async def test_workers_share_the_partitions(self, shop: Shop) -> None:
+        await shop.fill(baskets=12, each=2)
+        workers = [shop.worker(_InOrder(), batch_size=3) for _ in range(2)]
+        # Shares are settled when everybody has shown up, and whoever had too much gave it back.
+        for worker in workers:
+            await worker.start()
+        await shop.is_projected()
+        for worker in workers:
+            await worker.stop()
+        assert await shop.catch_up(_InOrder()) == 0
+        assert await shop.rows() == await shop.fold()
+
+    async def test_events_of_other_partitions_are_passed_over(self, shop: Shop) -> None:
+        """P-3: a batch that is wholly of other partitions."""
+        await shop.buy(_basket_of(0), 30)
+        position = await shop.buy(_basket_of(1))
+        await shop.catch_up(_Partitioned(), batch_size=10)
+        positions = [one.position for one in await shop.store.checkpoints.get("shop")]
+        assert positions == [position] * 4
+        assert await shop.rows() == await shop.fold()
+
+    async def test_another_number_of_partitions_is_refused(self, shop: Shop) -> None:
+        """The streams would be divided anew, and events be lost or doubled."""
+        await shop.buy("b-1")
+        await shop.catch_up(_Partitioned())
+        worker = shop.worker(ShopProjector())
+        with pytest.raises(ProjectionDefinitionError, match="4 partitions"):
+            await worker.start()
+        with pytest.raises(ProjectionDefinitionError, match="higher version"):
+            await worker.run_once()
+
+    async def test_amounts_of_several_partitions_add_up(self, shop: Shop) -> None:
+        for number in range(8):
+            await shop.buy(f"b-{number}", 3, customer="Ada")
+        worker = shop.worker(_Partitioned(), batch_size=2)
+        await worker.run_once()
+        await worker.stop()
+        customers, _ = await shop.rows()
+        assert customers == {"Ada": (24, Decimal("2.40"))}
+
+
+def _basket_of(partition: int) -> str:
+    """Return the id of a basket in a partition of four."""
+    tenant_id = get_context().tenant_id
+    return next(
+        basket
+        for basket in map(str, range(1000))
+        if partition_of(f"{tenant_id}/{StreamId('Basket', basket)}", 4) == partition
+    )
