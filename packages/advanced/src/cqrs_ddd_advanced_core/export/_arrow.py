@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic_core import to_json
 
 from cqrs_ddd_advanced_core.export._values import PayloadReader
+from cqrs_ddd_advanced_core.export.exceptions import ExportValueError
 from cqrs_ddd_core.primitives.exceptions import MissingExtraError
 
 try:
@@ -90,7 +91,7 @@ class EventTable:
         if self._reader is not None:
             values += self._reader.read(events).values()
         arrays = [
-            _array(column, field.type) for column, field in zip(values, self.schema, strict=True)
+            pa.array(column, field.type) for column, field in zip(values, self.schema, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
@@ -109,15 +110,17 @@ def _envelope(tenant_id: str, events: Sequence[StoredEvent]) -> list[list[Any]]:
         [event.recorded_at for event in events],
         [event.correlation_id for event in events],
         [event.causation_id for event in events],
-        [to_json(event.metadata) for event in events],
-        [event.payload_bytes for event in events],
+        [to_json(event.metadata).decode() for event in events],
+        [_payload(event) for event in events],
     ]
 
 
-def _array(values: list[Any], type_: Any) -> Any:
-    if values and isinstance(values[0], bytes):
-        return pa.array(values, pa.binary()).cast(type_)
-    return pa.array(values, type_)
+def _payload(event: StoredEvent) -> str:
+    try:
+        return event.payload_bytes.decode()
+    except UnicodeDecodeError:
+        reason = "it is encoded; export through the EncodedEventStore that decodes it"
+        raise ExportValueError(event.position, event.event_type, "payload", reason) from None
 
 
 def _type_of(column: PayloadColumn) -> Any:
