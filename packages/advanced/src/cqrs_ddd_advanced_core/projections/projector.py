@@ -42,9 +42,9 @@ _MARK: Final = "__projects__"
 
 
 @overload
-def projects(event_class: F, /) -> F: ...
-@overload
 def projects(*event_classes: type[DomainEvent]) -> Callable[[F], F]: ...
+@overload
+def projects(method: F, /) -> F: ...
 def projects(*event_classes: Any) -> Any:
     """Mark a method of a projector as the handler of events.
 

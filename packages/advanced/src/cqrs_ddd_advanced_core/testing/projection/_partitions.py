@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
+from cqrs_ddd_advanced_core.projections import Projector, projects
 from cqrs_ddd_advanced_core.testing.projection._suite import (
+    BASKETS,
+    CUSTOMERS,
     Bought,
     ProjectionSuite,
     Shop,
@@ -28,19 +31,18 @@ class _Partitioned(ShopProjector):
     partitions = 4
 
 
-class _InOrder(ShopProjector):
+class _InOrder(Projector):
     """Refuses a purchase that is not behind the last one of its basket."""
 
+    name = "shop"
+    tables = (CUSTOMERS, BASKETS)
     partitions = 4
 
+    @projects(Bought)
     async def bought(self, event: Bought, rows: ProjectionRows) -> None:
         row = await rows.get("baskets", event.aggregate_id)
         assert row is None or row["last_number"] < event.number
-        rows.add("customers", event.customer, purchases=1, total=event.amount)
-        rows.update("baskets", event.aggregate_id, last_number=event.number)
-        rows.add("baskets", event.aggregate_id, purchases=1)
-
-    bought.__dict__.update(ShopProjector.bought.__dict__)
+        ShopProjector().bought(event, rows)
 
 
 class PartitionTests(ProjectionSuite):

@@ -33,6 +33,7 @@ from cqrs_ddd_core.testing.conformance import Conformance
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from cqrs_ddd_advanced_core.projections.projector import EventHandler
     from cqrs_ddd_core.ports.event_store import StoredEvent
 
 __all__ = [
@@ -179,7 +180,7 @@ class Poison:
                 self.failures[event.number] -= 1
                 raise self.error
 
-        handlers = {Bought: bought, Closed: shop.closed}
+        handlers: dict[type[DomainEvent], EventHandler] = {Bought: bought, Closed: shop.closed}
         return FunctionProjector("shop", handlers, tables=(CUSTOMERS, BASKETS), **attributes)
 
 
