@@ -119,12 +119,7 @@ def tenant_of_context() -> str:
 
 
 def repository(views: MaterializedViews) -> QueryRepository[CountrySales]:
-    return QueryRepository(
-        views,  # type: ignore[arg-type]
-        SCHEMA,
-        CountrySales,
-        catch_up=views.catch_up(SCHEMA.name),
-    )
+    return QueryRepository(views, SCHEMA, CountrySales, catch_up=views.catch_up(SCHEMA.name))
 
 
 async def shown(views: MaterializedViews) -> dict[str, int]:
@@ -229,7 +224,7 @@ async def test_every_kind_of_column_is_read_back_as_it_was(shop: AsyncEngine) ->
     views = MaterializedViews(shop, [MaterializedView(schema, select(source))])
     for _ in range(2):
         await views.refresh("everything")
-    assert await QueryRepository(views, schema, Everything).get(UUID(int=7)) == row  # type: ignore[arg-type]
+    assert await QueryRepository(views, schema, Everything).get(UUID(int=7)) == row
 
 
 async def test_a_view_is_queried_like_any_other_read_model(shop: AsyncEngine) -> None:

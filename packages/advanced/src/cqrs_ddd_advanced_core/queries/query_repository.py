@@ -15,12 +15,12 @@ from cqrs_ddd_core.domain.specification import Specification, SpecificationBuild
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, SpecificationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Collection, Mapping
 
     from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
-    from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore, Row, RowKey
+    from cqrs_ddd_advanced_core.ports.projection_store import Row, RowKey
 
-__all__ = ["CatchUp", "Criteria", "QueryRepository"]
+__all__ = ["CatchUp", "Criteria", "QueryRepository", "RowSource"]
 
 D = TypeVar("D")
 D2 = TypeVar("D2")
@@ -45,6 +45,27 @@ class CatchUp(Protocol):
         Raises:
             ProjectionLagError: They do not in time.
         """
+
+
+class RowSource(Protocol):
+    """What a query repository reads from: a projection store, or materialised views.
+
+    The calls promise what ``IProjectionStore`` says of them.
+    """
+
+    async def fetch(
+        self, schema: ProjectionSchema, keys: Collection[RowKey]
+    ) -> Mapping[RowKey, Row]:
+        """Return the rows that are there of some keys."""
+        ...
+
+    async def query(self, schema: ProjectionSchema, options: QueryOptions) -> list[Row]:
+        """Return rows that meet the options, in their order."""
+        ...
+
+    async def count(self, schema: ProjectionSchema, options: QueryOptions | None = None) -> int:
+        """Return how many rows meet the condition of the options, whatever their page."""
+        ...
 
 
 class QueryRepository(Generic[D]):
@@ -75,7 +96,7 @@ class QueryRepository(Generic[D]):
 
     def __init__(
         self,
-        store: IProjectionStore,
+        store: RowSource,
         schema: ProjectionSchema,
         dto: type[D],
         *,
