@@ -24,6 +24,7 @@ from sqlalchemy import (
     inspect,
     literal,
 )
+from sqlalchemy.dialects.postgresql import CITEXT
 from sqlalchemy.types import TypeDecorator
 
 from cqrs_ddd_core.domain.query_options import KEY_FIELD
@@ -143,6 +144,9 @@ class ColumnField(SQLField):
             return _bind_number(value, self.kind, type_)
         if isinstance(type_, DateTime) and not type_.timezone:
             return literal(value.replace(tzinfo=None), type_)
+        if isinstance(type_, String) and not isinstance(type_, CITEXT):
+            # A collation belongs to the column; said of a parameter, it is an error in BETWEEN.
+            return literal(str(value), String())
         as_text = self.kind is FieldKind.UUID and not getattr(type_, "as_uuid", False)
         return literal(str(value) if as_text else value, type_)
 
