@@ -20,6 +20,9 @@ __all__ = ["NumberCodec", "Read", "RowCodec"]
 #: Kept for an answer that would not come back as it was, or is too long; it is no answer.
 _NOTHING: Final = b""
 _MOST_ROWS: Final = 1000
+_JSON: Final = ConfigDict(
+    ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
+)
 # Type checkers know it with literal names only.
 _typed_dict: Final[Any] = TypedDict
 
@@ -38,7 +41,8 @@ class Read(NamedTuple):
 
 class _ReadCodec:
     def __init__(self, content: Any) -> None:
-        self._adapter: TypeAdapter[Any] = TypeAdapter(tuple[int, content])
+        # Reading goes by the configuration of the row, writing by that of the whole.
+        self._adapter: TypeAdapter[Any] = TypeAdapter(tuple[int, content], config=_JSON)
 
     def dump(self, read: Read, /) -> bytes:
         """Return the bytes, or none when a value would not come back as it was."""
@@ -77,12 +81,7 @@ class RowCodec(_ReadCodec):
         hints = {name: _hint(column.type) for name, column in schema.columns.items()}
         hints |= {ROW_VERSION: int, LAST_POSITION: int}
         row = _typed_dict(schema.name, hints, total=False)
-        row.__pydantic_config__ = ConfigDict(
-            extra="forbid",
-            ser_json_bytes="base64",
-            val_json_bytes="base64",
-            ser_json_inf_nan="strings",
-        )
+        row.__pydantic_config__ = {**_JSON, "extra": "forbid"}
         super().__init__(GenericAlias(list, (row | None,)))
         self.schema: ProjectionSchema = schema
         types = (f"{name}:{one.type.__name__}" for name, one in schema.columns.items())
