@@ -28,7 +28,7 @@ __all__ = [
 
 #: Each example fills the same table anew.
 for_every_example = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,
