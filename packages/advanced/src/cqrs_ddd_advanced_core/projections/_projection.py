@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     ProjectionDefinitionError,
@@ -12,6 +12,7 @@ from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointKey
 from cqrs_ddd_advanced_core.projections._dispatch import EventDispatch
 from cqrs_ddd_advanced_core.projections._row_buffer import TableShape
 from cqrs_ddd_advanced_core.projections.policy import is_transient
+from cqrs_ddd_advanced_core.projections.projector import Projector
 from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
 from cqrs_ddd_core.cqrs.event_serializer import EventSerializer
 from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
     from cqrs_ddd_advanced_core.ports.projection_store import IProjectionStore
-    from cqrs_ddd_advanced_core.projections.projector import Projector
     from cqrs_ddd_advanced_core.upcasting import UpcasterRegistry
     from cqrs_ddd_core.ports.event_store import IEventStore, StoredEvent
 
@@ -69,8 +69,9 @@ class Projection:
         self._event_registry = event_registry
         self._upcasters = upcasters
         registry = event_registry or EventTypeRegistry(projector.handlers())
-        serializer = EventSerializer(registry, upcasters)
-        self._dispatch = EventDispatch(projector, registry, upcasters, serializer)
+        self._serializer = EventSerializer(registry, upcasters)
+        self._dispatch = EventDispatch(projector, registry, upcasters, self._serializer)
+        self._tells_reads = type(projector).reads is not Projector.reads
         self.event_filter: EventFilter = EventFilter(event_types=self._dispatch.event_types)
 
     @property
@@ -161,6 +162,8 @@ class Projection:
         return sum([await self.apply([event]) for event in events])
 
     async def _handle(self, events: Sequence[StoredEvent], rows: ProjectionRows) -> None:
+        if self._tells_reads:
+            await rows.fetch(self._read_rows(events))
         dispatch = self._dispatch
         for event in events:
             rows.position = event.position
@@ -172,3 +175,15 @@ class Projection:
                 if is_transient(error):
                     raise
                 raise ProjectorError(self.name, event.position, event.event_type, error) from error
+
+    def _read_rows(self, events: Sequence[StoredEvent]) -> list[tuple[str | ProjectionSchema, Any]]:
+        """Return which rows the handlers of a batch will ask for."""
+        wanted: list[tuple[str | ProjectionSchema, Any]] = []
+        for stored in events:
+            try:
+                for event in self._serializer.hydrate(stored):
+                    wanted.extend(self.projector.reads(event))
+            except Exception as error:
+                name, position = self.name, stored.position
+                raise ProjectorError(name, position, stored.event_type, error) from error
+        return wanted

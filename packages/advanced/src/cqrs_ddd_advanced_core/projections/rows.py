@@ -10,7 +10,7 @@ from cqrs_ddd_advanced_core.ports.projection_schema import ROW_VERSION, Projecti
 from cqrs_ddd_advanced_core.projections._row_buffer import RowBuffer, TableShape, as_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cqrs_ddd_advanced_core.ports.projection_store import (
         IProjectionStore,
@@ -106,8 +106,8 @@ class ProjectionRows:
     async def get(self, table: str | ProjectionSchema, key: Any) -> dict[str, Any] | None:
         """Return a row as the events so far have left it, ``None`` when there is none.
 
-        A row is read from the database once for each batch. Counting with ``add`` reads nothing
-        and is much faster.
+        A row is read from the database once for each batch, together with others where
+        ``Projector.reads`` names them. Counting with ``add`` reads nothing and is much faster.
 
         Raises:
             ProjectionDefinitionError: The projection has no such table.
@@ -120,6 +120,24 @@ class ProjectionRows:
         if change is not None:
             return change.make(schema, row)
         return None if row is None else {name: row[name] for name in schema.columns}
+
+    async def fetch(self, rows: Iterable[tuple[str | ProjectionSchema, Any]]) -> None:
+        """Read rows that ``get`` will be asked for, with one statement for each table.
+
+        Args:
+            rows: Table and key of each.
+
+        Raises:
+            ProjectionDefinitionError: The projection has no such table.
+        """
+        wanted: dict[str, set[RowKey]] = {}
+        for table, key in rows:
+            name = table.name if isinstance(table, ProjectionSchema) else table
+            wanted.setdefault(name, set()).add(as_key(key))
+        for name, keys in wanted.items():
+            schema = self.buffer(name).shape.schema
+            found = await self._store.fetch(schema, keys)
+            self._found.update({(schema.name, key): found.get(key) for key in keys})
 
     async def write(self, *, guarded: bool = True, checked: bool = False) -> int:
         """Write all changes in the current unit of work, and begin anew.
