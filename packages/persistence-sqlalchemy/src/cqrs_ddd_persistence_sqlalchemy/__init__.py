@@ -6,6 +6,11 @@ from cqrs_ddd_persistence_sqlalchemy.event_archive import SQLAlchemyEventArchive
 from cqrs_ddd_persistence_sqlalchemy.event_store import SQLAlchemyEventStore
 from cqrs_ddd_persistence_sqlalchemy.inbox import SQLAlchemyInbox
 from cqrs_ddd_persistence_sqlalchemy.locking import PostgresLock, TableLock
+from cqrs_ddd_persistence_sqlalchemy.materialized_view import (
+    MaterializedView,
+    MaterializedViewRefresher,
+    MaterializedViews,
+)
 from cqrs_ddd_persistence_sqlalchemy.outbox import SQLAlchemyOutboxStorage
 from cqrs_ddd_persistence_sqlalchemy.parked_events import SQLAlchemyParkedEvents
 from cqrs_ddd_persistence_sqlalchemy.projection_store import SQLAlchemyProjectionStore
@@ -23,6 +28,9 @@ from cqrs_ddd_persistence_sqlalchemy.unit_of_work import SQLAlchemyUnitOfWork
 from cqrs_ddd_persistence_sqlalchemy.wake_up import PostgresWakeUp
 
 __all__ = [
+    "MaterializedView",
+    "MaterializedViewRefresher",
+    "MaterializedViews",
     "PostgresLock",
     "PostgresWakeUp",
     "SQLAlchemyCheckpointStore",

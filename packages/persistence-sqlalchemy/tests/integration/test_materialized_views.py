@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +24,7 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     UnknownProjectionError,
 )
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointKey, CheckpointState
-from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
+from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionColumn, ProjectionSchema
 from cqrs_ddd_advanced_core.queries import QueryRepository
 from cqrs_ddd_core.adapters.memory import InMemoryWakeUp
 from cqrs_ddd_core.correlation import message_context
@@ -437,6 +439,56 @@ async def test_a_refresh_under_way_is_left_alone_and_taken_over_when_it_dies(
     assert await shown(views) == {"CH": 1}
 
 
+async def test_a_refresh_that_is_cancelled_changes_nothing(postgres_engine: AsyncEngine) -> None:
+    """G10."""
+    async with postgres_engine.begin() as connection:
+        await connection.run_sync(orders.metadata.create_all)
+    views = MaterializedViews(postgres_engine, [VIEW])
+    await views.refresh("country_sales")
+    definition = "SELECT '' AS country, 1 AS orders, 1 AS total FROM pg_sleep(60)"
+    slow = replace(VIEW, version=2, definition=definition)
+    task = asyncio.create_task(MaterializedViews(postgres_engine, [slow]).refresh("country_sales"))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await views.refresh("country_sales")
+    assert (await views.status("country_sales")).version == 1
+
+
+KILLED = """
+import asyncio, sys
+from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionColumn, ProjectionSchema
+from cqrs_ddd_persistence_sqlalchemy import create_engine
+from cqrs_ddd_persistence_sqlalchemy.materialized_view import (
+    MaterializedView, MaterializedViews, _building
+)
+
+_building._DEATH_NOTICED_AFTER = 1
+schema = ProjectionSchema("killed", {"id": ProjectionColumn(int)}, ("id",))
+view = MaterializedView(schema, "SELECT 1 AS id FROM pg_sleep(100)")
+asyncio.run(MaterializedViews(create_engine(sys.argv[1]), [view]).refresh("killed"))
+"""
+
+
+@pytest.mark.fault
+async def test_the_view_of_a_process_that_is_killed_is_taken_over(
+    postgres_engine: AsyncEngine, postgres_database: str
+) -> None:
+    process = subprocess.Popen([sys.executable, "-c", KILLED, postgres_database])  # noqa: ASYNC220
+    sleeping = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE MAT%'"
+    while await run(postgres_engine, sleeping) is None:  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(0.05)
+    process.kill()
+    process.wait()
+    schema = ProjectionSchema("killed", {"id": ProjectionColumn(int)}, ("id",))
+    view = MaterializedView(schema, "SELECT 2 AS id", policy=replace(EAGER, timeout=30))
+    views = MaterializedViews(postgres_engine, [view])
+    assert await views.refresh_if_due("killed") == (False, None)
+    await views.refresh("killed")
+    assert await views.query(schema, QueryOptions()) == [{"id": 2}]
+
+
 async def test_a_refresh_that_takes_too_long_is_given_up(postgres_engine: AsyncEngine) -> None:
     policy = replace(EAGER, timeout=0.1)
     definition = "SELECT '' AS country, 1 AS orders, 1 AS total FROM pg_sleep(60)"
@@ -512,6 +564,28 @@ async def test_a_view_of_a_projection_shows_what_the_projection_shows(shop: Asyn
     await views.wait_for("country_sales", positions[1], timeout=0)
     with pytest.raises(ProjectionLagError):
         await views.wait_for("country_sales", positions[2], timeout=0)
+
+
+async def test_a_view_follows_a_projection_to_the_tables_of_another_version(
+    shop: AsyncEngine,
+) -> None:
+    checkpoints = SQLAlchemyCheckpointStore(shop)
+    await checkpoints.ensure([CheckpointKey("orders", version) for version in (1, 2)])
+    views = MaterializedViews(shop, [replace(VIEW, after=["orders"])])
+    await place(shop, "CH")
+    assert (await views.refresh_if_due("country_sales")).is_done
+    assert await views.refresh_if_due("country_sales") == (False, None)
+    async with SQLAlchemyUnitOfWork(shop) as uow:
+        driver = await uow.driver_connection()
+        await driver.execute("CREATE TABLE orders__v2 AS SELECT * FROM orders")
+        await driver.execute("UPDATE orders__v2 SET country = 'DE'")
+        await driver.execute("ALTER TABLE orders RENAME TO orders__v1")
+        await driver.execute("ALTER TABLE orders__v2 RENAME TO orders")
+        await checkpoints.serve("orders", 2)
+    assert (await views.refresh_if_due("country_sales")).is_done
+    assert await views.refresh_if_due("country_sales") == (False, None)
+    assert await shown(views) == {"DE": 1}
+    await run(shop, "DROP TABLE orders__v1")
 
 
 async def test_a_projection_that_was_never_run_shows_nothing_yet(shop: AsyncEngine) -> None:

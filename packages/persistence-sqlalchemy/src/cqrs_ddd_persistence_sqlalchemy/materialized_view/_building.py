@@ -23,6 +23,13 @@ _LIMITS: Final = text(
     "SELECT set_config('lock_timeout', :lock_timeout, true), "
     "set_config('statement_timeout', :timeout, true)"
 )
+# Otherwise a refresh would go on, and keep its lock, when the process that asked for it is gone.
+_NOTICE_DEATH: Final = text(
+    "SELECT set_config(name, :seconds || 's', true) FROM pg_settings "
+    "WHERE name = 'client_connection_check_interval' AND version() LIKE '%linux%'"
+)
+#: Seconds after which the server looks whether the process is still there.
+_DEATH_NOTICED_AFTER: Final = 5
 _TRY_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(:key)")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(:key)")
 _KIND: Final = text(
@@ -78,6 +85,7 @@ class PostgresViews(ViewBuilder):
             "timeout": f"{policy.timeout:.3f}s",
         }
         await connection.execute(_LIMITS, limits)
+        await connection.execute(_NOTICE_DEATH, {"seconds": str(_DEATH_NOTICED_AFTER)})
         key = {"key": lock_key(f"materialized-view:{view.name}")}
         if not wait:
             return bool(await connection.scalar(_TRY_LOCK, key))
@@ -94,7 +102,7 @@ class PostgresViews(ViewBuilder):
         quoted, quoted_built = self._quote(connection, name), self._quote(connection, built)
         select = table.select(connection.dialect)
         await _run(connection, f"CREATE MATERIALIZED VIEW {quoted_built} AS {select}")
-        for index in table.named(built, table.fingerprint(connection.dialect)[:8]).indexes:
+        for index in table.named(built, indexed=True).indexes:
             await connection.execute(CreateIndex(index))
         # Last: from here to the commit readers wait.
         await _run(connection, f"DROP MATERIALIZED VIEW IF EXISTS {quoted}")
@@ -144,7 +152,7 @@ class SQLiteViews(ViewBuilder):
         return await connection.scalar(statement, {"name": view.name}) is not None
 
     async def build(self, connection: AsyncConnection, table: ViewTable) -> None:
-        made = table.named(table.view.name, table.fingerprint(connection.dialect)[:8])
+        made = table.named(table.view.name, indexed=True)
         await connection.execute(DropTable(made, if_exists=True))
         await connection.run_sync(made.create)
         await self._fill(connection, table)

@@ -73,10 +73,11 @@ class ViewKeeper:
         return DueRefresh(is_done=positions is not None)
 
     async def _due_at(self, record: ViewRecord, tenants: Collection[str]) -> datetime | None:
-        if self._refreshing.is_of_others(self._table, record):
+        own = await self._refreshing.fingerprint(self._table, tenants)
+        if self._refreshing.is_of_others(self._table, own, record):
             return None
         due_at: datetime | None = record.now
-        if self._refreshing.is_built(self._table, record):
+        if record.fingerprint == own:
             due_at = await self._stale_at(record, tenants)
         if due_at is None or record.retry_at is None:
             return due_at

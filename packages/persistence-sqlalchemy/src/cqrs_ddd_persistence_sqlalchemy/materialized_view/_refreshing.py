@@ -18,6 +18,8 @@ from cqrs_ddd_persistence_sqlalchemy.materialized_view._building import Postgres
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from cqrs_ddd_core.primitives.retry import ExponentialBackoff
     from cqrs_ddd_persistence_sqlalchemy._database import Database
     from cqrs_ddd_persistence_sqlalchemy.materialized_view._bookkeeping import (
@@ -53,16 +55,22 @@ class Refreshing:
         self._builder: ViewBuilder = PostgresViews() if database.is_postgres else SQLiteViews()
         self._served: dict[str, str] = {}
 
-    def is_of_others(self, table: ViewTable, record: ViewRecord) -> bool:
+    async def fingerprint(self, table: ViewTable, tenants: Collection[str]) -> str:
+        """Return that of the view as this process would build it now."""
+        versions: dict[str, int] = {}
+        # Tenants share the tables, so whoever is ahead tells which ones there are.
+        for tenant_id in tenants if table.view.after else ():
+            with message_context(tenant_id=tenant_id):
+                for projection, version in (await self._sources.versions(table.view)).items():
+                    versions[projection] = max(version, versions.get(projection, 0))
+        return table.fingerprint(self._database.engine.dialect, versions)
+
+    def is_of_others(self, table: ViewTable, own: str, record: ViewRecord) -> bool:
         """Whether processes with another definition have taken the view over."""
-        view, own = table.view, table.fingerprint(self._database.engine.dialect)
+        view = table.view
         if record.version != view.version or record.fingerprint == own:
             return record.version > view.version
         return self._served.get(view.name) == own
-
-    def is_built(self, table: ViewTable, record: ViewRecord) -> bool:
-        """Whether the view was built from this definition."""
-        return record.fingerprint == table.fingerprint(self._database.engine.dialect)
 
     async def run(
         self, table: ViewTable, tenants: Collection[str], record: ViewRecord, *, wait: bool
@@ -85,7 +93,9 @@ class Refreshing:
         try:
             # Before the refresh, which sees at least what was there then.
             positions = await self._positions(table, tenants)
-            is_done = await self._refresh(table, positions, None if wait else record.refreshes)
+            own = await self.fingerprint(table, tenants)
+            expected = None if wait else record.refreshes
+            is_done = await self._refresh(table, own, positions, expected)
         except Exception as error:
             error = translate(error)
             await self._note_failure(table, record, error)
@@ -100,7 +110,7 @@ class Refreshing:
         return positions
 
     async def _refresh(
-        self, table: ViewTable, positions: Mapping[str, int], refreshes: int | None
+        self, table: ViewTable, own: str, positions: Mapping[str, int], refreshes: int | None
     ) -> bool:
         view, began = table.view, monotonic()
         async with Transaction(self._database) as transaction:
@@ -111,21 +121,25 @@ class Refreshing:
             record = await self._books.load_in(driver, view)
             if record is None or refreshes not in (None, record.refreshes):
                 return False
-            if self.is_of_others(table, record):
+            if self.is_of_others(table, own, record):
                 return False
-            is_there = await self._builder.exists(connection, view)
-            if is_there and record.fingerprint is None:
-                msg = f"{view.name!r} is in the database already and was not made here; drop it"
-                raise PersistenceError(msg)
-            if is_there and self.is_built(table, record):
-                await self._builder.refresh(connection, table)
-            else:
-                await self._builder.build(connection, table)
-            own = table.fingerprint(connection.dialect)
+            await self._bring_up(connection, table, record, own)
             seconds = monotonic() - began
             await self._books.note_refresh(driver, view, own, seconds, positions)
         self._served[view.name] = own
         return True
+
+    async def _bring_up(
+        self, connection: AsyncConnection, table: ViewTable, record: ViewRecord, own: str
+    ) -> None:
+        is_there = await self._builder.exists(connection, table.view)
+        if is_there and record.fingerprint is None:
+            msg = f"{table.view.name!r} is in the database already and was not made here; drop it"
+            raise PersistenceError(msg)
+        if is_there and record.fingerprint == own:
+            await self._builder.refresh(connection, table)
+        else:
+            await self._builder.build(connection, table)
 
     async def _note_failure(self, table: ViewTable, record: ViewRecord, error: Exception) -> None:
         retry_in = self._backoff.delay(record.failures + 1)

@@ -61,6 +61,13 @@ class Sources:
             reached = min(reached, await self._reached(projection, reached))
         return reached
 
+    async def versions(self, view: MaterializedView) -> dict[str, int]:
+        """Return which versions serve of the projections whose tables a view reads."""
+        return {
+            projection: await self._checkpoints.serving_version(projection) or 0
+            for projection in view.after
+        }
+
     async def _reached(self, projection: str, latest: int) -> int:
         """Return how far the serving version of a projection has come, in all its partitions."""
         version = await self._checkpoints.serving_version(projection)

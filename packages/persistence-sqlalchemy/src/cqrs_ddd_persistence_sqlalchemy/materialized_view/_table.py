@@ -9,10 +9,12 @@ from sqlalchemy import Column, Index, MetaData, Table, Text
 from sqlalchemy.exc import CompileError
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
-from cqrs_ddd_persistence_sqlalchemy._row_table import column_type
+from cqrs_ddd_persistence_sqlalchemy._row_table import column_type, free_name
 from cqrs_ddd_persistence_sqlalchemy.specifications import word_index
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy import Dialect
     from sqlalchemy.types import TypeEngine
 
@@ -32,9 +34,10 @@ class ViewTable:
     def __init__(self, view: MaterializedView) -> None:
         self.view: MaterializedView = view
         self.table: Table = self.named(view.name)
+        self._select: str | None = None
 
-    def named(self, name: str, digest: str | None = None) -> Table:
-        """Return the table under a name, with its indexes if their names get a digest."""
+    def named(self, name: str, *, indexed: bool = False) -> Table:
+        """Return the table under a name, with or without its indexes."""
         view, schema = self.view, self.view.schema
         owner = [] if view.tenant_column is None else [Column(view.tenant_column, Text)]
         columns = [
@@ -42,20 +45,28 @@ class ViewTable:
             for name, column in schema.columns.items()
         ]
         table = Table(name, MetaData(), *owner, *columns)
-        if digest is not None:
-            for number, names in enumerate([schema.key, *schema.indexes]):
-                indexed = [*owner, *(table.c[name] for name in names)]
-                Index(f"ix_{view.name}_{digest}_{number}", *indexed, unique=not number)
-            for number, searched in enumerate(schema.searched):
-                word_index(f"ix_{view.name}_{digest}_w{number}", table.c[searched])
+        if indexed:
+            Index(free_name(), *owner, *(table.c[name] for name in schema.key), unique=True)
+            for names in schema.indexes:
+                Index(free_name(), *owner, *(table.c[name] for name in names))
+            for searched in schema.searched:
+                word_index(free_name(), table.c[searched])
         return table
 
     def select(self, dialect: Dialect) -> str:
         """Return the definition as SQL that returns exactly the columns, with their types.
 
+        Args:
+            dialect: Of the database, once it was connected to: it tells how text is quoted.
+
         Raises:
             ProjectionDefinitionError: The definition cannot be written as SQL without parameters.
         """
+        if self._select is None:
+            self._select = self._compile(dialect)
+        return self._select
+
+    def _compile(self, dialect: Dialect) -> str:
         quote = dialect.identifier_preparer.quote_identifier
         columns = ", ".join(
             _cast(quote(column.name), column.type, dialect) for column in self.table.columns
@@ -63,16 +74,16 @@ class ViewTable:
         # A line of its own: the definition may end with a comment.
         return f"SELECT {columns} FROM (\n{self._definition(dialect)}\n) AS d"  # noqa: S608
 
-    def fingerprint(self, dialect: Dialect) -> str:
-        """Return what differs when the definition, its version, a type, key or index differs."""
+    def fingerprint(self, dialect: Dialect, versions: Mapping[str, int]) -> str:
+        """Return what differs when the view has to be built anew.
+
+        Args:
+            dialect: As above.
+            versions: Of the projections it reads, which have other tables after a rebuild.
+        """
         view, schema = self.view, self.view.schema
-        parts = [
-            view.version,
-            self.select(dialect),
-            view.tenant_column,
-            schema.key,
-            *schema.indexes,
-        ]
+        shape = [view.tenant_column, *schema.key, *schema.indexes, *schema.searched]
+        parts = [view.version, self.select(dialect), shape, sorted(versions.items())]
         return blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
     def _definition(self, dialect: Dialect) -> str:

@@ -77,8 +77,9 @@ class MaterializedView:
     Attributes:
         schema: Name, columns, key and indexes. The key tells rows apart, or a refresh fails.
         definition: A SELECT that returns the columns by name, of SQLAlchemy or as SQL text.
-        after: Names of the projections whose tables it reads; the view shows what they show. None
-            when it reads what is written together with the events.
+        after: Names of the projections whose tables it reads; the view shows what they show, and
+            is built anew when another version of one serves. None of them when it reads what is
+            written together with the events.
         event_types: Registered names of the events that make it stale; all of them when not
             given.
         tenant_column: A column of the definition, and not of the schema, that says whose a row
