@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cqrs_ddd_core.cqrs.answer_cache import Answer, AnswerCache, AnswerCodec, answer_scope
 from cqrs_ddd_core.cqrs.batching import BatchHandler, CommandBatcher
 from cqrs_ddd_core.cqrs.command import Command, CommandResponse
 from cqrs_ddd_core.cqrs.critical_section import CriticalSection
@@ -21,6 +22,9 @@ from cqrs_ddd_core.cqrs.query_cache import QueryCacheMiddleware, TagsOf, cache_f
 from cqrs_ddd_core.cqrs.registry import EventSubscription, HandlerRegistry
 
 __all__ = [
+    "Answer",
+    "AnswerCache",
+    "AnswerCodec",
     "BatchHandler",
     "Command",
     "CommandBatcher",
@@ -42,6 +46,7 @@ __all__ = [
     "QueryHandler",
     "QueryResponse",
     "TagsOf",
+    "answer_scope",
     "cache_for",
     "serialize_event",
 ]
