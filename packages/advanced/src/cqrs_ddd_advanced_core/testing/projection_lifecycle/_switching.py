@@ -105,6 +105,37 @@ class SwitchingTests(ProjectionLifecycleSuite):
             await bank.switch.to_inline("accounts")
 
     @needs("concurrent_transactions")
+    @pytest.mark.parametrize("to", ["inline", "asynchronous"])
+    async def test_a_switch_waits_for_the_commands_under_way(self, bank: Bank, to: str) -> None:
+        """What they have decided to apply, or to leave to a worker, holds until they commit."""
+        await bank.run(deposited("a1"))
+        await bank.become_inline()
+        if to == "inline":
+            await bank.switch.to_asynchronous("accounts")
+        is_held, may_commit = asyncio.Event(), asyncio.Event()
+
+        async def hold(_: object) -> None:
+            is_held.set()
+            await may_commit.wait()
+
+        async def command() -> None:
+            async with bank.unit_of_work() as uow:
+                uow.add_events([deposited("a2")])
+                uow.after_record(hold)
+
+        under_way = asyncio.create_task(command())
+        await is_held.wait()
+        switch = bank.switch.to_inline if to == "inline" else bank.switch.to_asynchronous
+        switching = asyncio.create_task(switch("accounts"))
+        done, _ = await asyncio.wait([switching], timeout=0.1)
+        assert not done
+        may_commit.set()
+        await asyncio.gather(under_way, switching)
+        await bank.run(deposited("a3"))
+        await bank.work()
+        assert await bank.balances() == {"a1": 1, "a2": 1, "a3": 1, "total": 3}
+
+    @needs("concurrent_transactions")
     async def test_every_event_is_applied_once_while_it_switches_to_and_fro(
         self, bank: Bank
     ) -> None:
