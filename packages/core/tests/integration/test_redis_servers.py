@@ -1,4 +1,4 @@
-"""Redis as a node of a cluster, and behind TLS."""
+"""Redis as a node of a cluster, for an account with few rights, and behind TLS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from cqrs_ddd_core.adapters.redis import CacheUnavailableError, RedisCache
+from cqrs_ddd_core.adapters.memory import InMemoryCache
+from cqrs_ddd_core.adapters.redis import CacheUnavailableError, LayeredCache, RedisCache
 from cqrs_ddd_core.testing import CacheConformance, CacheSubject
 from tools.services import redis
 from tools.services.local import HOST
@@ -67,6 +68,41 @@ class TestRedisCacheOnANodeOfACluster(CacheConformance):
     @pytest.fixture
     def subject(self, cluster_cache: RedisCache) -> CacheSubject:
         return CacheSubject(cluster_cache)
+
+
+#: What docs/howto/caching.md says an account needs.
+RIGHTS = (
+    "~shop:* &__redis__:invalidate +get +set +pttl +pexpire +persist +unlink +eval +scan +ping "
+    "+client|id +client|tracking +subscribe"
+)
+
+
+@pytest.fixture
+async def restricted_cache(redis_server: RedisServer) -> AsyncIterator[RedisCache]:
+    async with RedisCache(redis_server.url, timeout=5) as owner:
+        await _command(owner, "ACL", "SETUSER", "app", "reset", "on", ">secret", *RIGHTS.split())
+    url = redis_server.url.replace("://", "://app:secret@")
+    async with RedisCache(url, prefix="shop", timeout=5) as cache:
+        await cache.clear()
+        yield cache
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    server = RedisServer(binary())
+    server.start()
+    yield server
+    server.close()
+
+
+class TestLayeredCacheOfAnAccountWithFewRights(CacheConformance):
+    @pytest.fixture
+    async def subject(self, restricted_cache: RedisCache) -> AsyncIterator[CacheSubject]:
+        async with LayeredCache(InMemoryCache(), restricted_cache, max_staleness=5) as cache:
+            async with asyncio.timeout(20):
+                while not cache.is_local:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.001)
+            yield CacheSubject(cache)
 
 
 class SecureServer(RedisServer):
