@@ -78,7 +78,8 @@ class EventDispatch(dict[tuple[str, int], _Applied]):
         handled = self._class_handled(event_class)
         if handled is None:
             return _ignore
-        if handled is event_class and version == event_class.schema_version:
+        today = (event_class.event_type, event_class.schema_version)
+        if handled is event_class and (event_type, version) == today:
             direct = self._projector.stored_handler(event_class)
             if direct is not None:
                 return direct

@@ -116,13 +116,13 @@ class ProjectionPartition:
         return done
 
     async def _work_off_page(self) -> tuple[int, bool]:
-        # An event that has failed is tried alone, for it would take its batch with it.
-        limit = 1 if self._attempts else self._settings.batch_size
         bound = await reached_position(self.projection.upstreams)
         if bound is not None and bound <= self.lease.position:
             return 0, True
         events, position, is_last = await self._settings.event_store.read_page(
-            self.lease.position, limit=limit, event_filter=self.projection.event_filter
+            self.lease.position,
+            limit=self._settings.batch_size,
+            event_filter=self.projection.event_filter,
         )
         if bound is not None and bound < position:
             events = [event for event in events if event.position <= bound]
@@ -143,14 +143,16 @@ class ProjectionPartition:
 
     async def _work_off(self, events: Sequence[StoredEvent], position: int) -> None:
         """Apply the events of a page, and move the checkpoint to where the page ends."""
-        done, size = 0, self._batch_limit(events)
+        # An event that has failed is tried alone, for it would take its batch with it.
+        done, size = 0, 1 if self._attempts else self._batch_limit(events)
         while True:
             batch = events[done : done + size]
             is_rest = done + len(batch) == len(events)
             until = position if is_rest else batch[-1].position
             try:
                 await self._write(batch, until)
-                self._attempts = 0
+                if batch and self._attempts:
+                    self._attempts, size = 0, self._batch_limit(events)
             except Exception as error:
                 if not batch or _says_nothing_about_events(error):
                     raise

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
-from cqrs_ddd_advanced_core.projections import Projector, projects
+from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
+from cqrs_ddd_advanced_core.projections import ErrorPolicy, Projector, projects
 from cqrs_ddd_advanced_core.testing.projection._suite import (
     BASKETS,
     CUSTOMERS,
     Bought,
+    Poison,
     ProjectionSuite,
     Shop,
     ShopProjector,
@@ -80,6 +82,25 @@ class PartitionTests(ProjectionSuite):
         positions = [one.position for one in await shop.store.checkpoints.get("shop")]
         assert positions == [position] * 4
         assert await shop.rows() == await shop.fold()
+
+    @pytest.mark.parametrize("policy", ErrorPolicy)
+    async def test_poison_in_one_partition_does_not_stop_the_others(
+        self, shop: Shop, policy: ErrorPolicy
+    ) -> None:
+        """It is given up though many events of others lie between it and the checkpoint."""
+        await shop.buy(_basket_of(1), 20)
+        poison = Poison({21: 1_000_000})
+        await shop.buy(_basket_of(0))
+        await shop.buy(_basket_of(1), 20)
+        projector = poison.projector(error_policy=policy, partitions=4)
+        await shop.catch_up(projector, batch_size=3)
+        states = [one.state for one in await shop.store.checkpoints.get("shop")]
+        halted = [CheckpointState.HALTED] if policy is ErrorPolicy.HALT else []
+        running = [CheckpointState.RUNNING] * (4 - len(halted))
+        assert states == [*halted, *running]
+        assert await shop.store.parked_events.count("shop", 1) == (policy is ErrorPolicy.PARK)
+        _, baskets = await shop.rows()
+        assert baskets == {_basket_of(1): (41, 40)}
 
     async def test_another_number_of_partitions_is_refused(self, shop: Shop) -> None:
         """The streams would be divided anew, and events be lost or doubled."""
