@@ -25,6 +25,7 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
 )
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointKey, CheckpointState
 from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionColumn, ProjectionSchema
+from cqrs_ddd_advanced_core.projections import projection_topic
 from cqrs_ddd_advanced_core.queries import QueryRepository
 from cqrs_ddd_core.adapters.memory import InMemoryWakeUp
 from cqrs_ddd_core.correlation import message_context
@@ -695,12 +696,16 @@ async def test_refreshers_keep_a_view_fresh(shop: AsyncEngine) -> None:
 async def test_a_wake_up_is_as_good_as_a_poll(shop: AsyncEngine) -> None:
     views, wake_up = MaterializedViews(shop, [VIEW]), InMemoryWakeUp()
     worker = MaterializedViewRefresher(views, wake_up=wake_up, poll_interval=3600)
+    refreshed = asyncio.Event()
+    wake_up.listen(projection_topic("country_sales"), refreshed.set)
     async with running(worker):
-        await until(lambda: built(views))
+        await refreshed.wait()
+        refreshed.clear()
         position = await place(shop, "CH")
         for _ in range(100):
             wake_up.announce(EVENTS_TOPIC)
-        await views.wait_for("country_sales", position, timeout=20)
+        await refreshed.wait()
+        await views.wait_for("country_sales", position, timeout=0)
     assert worker.status.runs < 10
     wake_up.announce(EVENTS_TOPIC)
 

@@ -15,6 +15,8 @@ from cqrs_ddd_core.primitives.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy import SelectBase, TextClause
 
+    from cqrs_ddd_core.domain.events import DomainEvent
+
 __all__ = ["MaterializedView", "RefreshPolicy"]
 
 _Definition: TypeAlias = "SelectBase | TextClause | str"
@@ -80,8 +82,8 @@ class MaterializedView:
         after: Names of the projections whose tables it reads; the view shows what they show, and
             is built anew when another version of one serves. None of them when it reads what is
             written together with the events.
-        event_types: Registered names of the events that make it stale; all of them when not
-            given.
+        event_types: Classes or registered names of the events that make it stale; all of them
+            when not given.
         tenant_column: A column of the definition, and not of the schema, that says whose a row
             is. Rows are then seen by their tenant only; a view without it is refused to
             tenants.
@@ -96,7 +98,7 @@ class MaterializedView:
     schema: ProjectionSchema
     definition: _Definition
     after: Collection[str] = ()
-    event_types: Collection[str] | None = None
+    event_types: Collection[str | type[DomainEvent]] | None = None
     tenant_column: str | None = None
     version: int = 1
     policy: RefreshPolicy = field(default_factory=RefreshPolicy)
@@ -122,4 +124,5 @@ class MaterializedView:
         """The events that make it stale."""
         if self.event_types is None:
             return None
-        return EventFilter(event_types=frozenset(self.event_types))
+        names = (one if isinstance(one, str) else one.event_type for one in self.event_types)
+        return EventFilter(event_types=frozenset(names))

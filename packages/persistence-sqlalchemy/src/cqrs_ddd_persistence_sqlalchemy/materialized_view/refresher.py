@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
+from cqrs_ddd_advanced_core.projections import projection_topic
 from cqrs_ddd_core.background.polling import PollingLoop
 from cqrs_ddd_core.ports.wake_up import EVENTS_TOPIC
 
@@ -34,8 +35,9 @@ class MaterializedViewRefresher(PollingLoop):
 
     Args:
         views: The views.
-        wake_up: Tells when something was committed; without it, polling does.
-        topics: What to listen to: events, and what else tells that a projection has moved.
+        wake_up: Tells when something was committed, and is told under ``projection_topic`` of its
+            name when a view was refreshed; without it, polling does.
+        topics: What else to listen to, besides events and the projections that views read.
         poll_interval: Seconds until it looks again when nobody wakes it.
         backoff: How long to wait, in seconds, after runs in which something failed.
         stop_timeout: Seconds the refresh under way may take to finish after ``stop``.
@@ -46,7 +48,7 @@ class MaterializedViewRefresher(PollingLoop):
         views: MaterializedViews,
         *,
         wake_up: IWakeUp | None = None,
-        topics: Sequence[str] = (EVENTS_TOPIC,),
+        topics: Sequence[str] = (),
         poll_interval: float = 5.0,
         backoff: ExponentialBackoff | None = None,
         stop_timeout: float = 30.0,
@@ -60,7 +62,8 @@ class MaterializedViewRefresher(PollingLoop):
         )
         self._views = views
         self._hints = wake_up
-        self._topics = topics
+        projections = {name for view in views.views for name in view.after}
+        self._topics = {EVENTS_TOPIC, *map(projection_topic, projections), *topics}
         self._leave: list[Callable[[], None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -91,6 +94,8 @@ class MaterializedViewRefresher(PollingLoop):
                 failures.append(error)
                 continue
             done += visit.is_done
+            if visit.is_done and self._hints is not None:
+                self._hints.announce(projection_topic(view.name))
             if visit.seconds is not None:
                 self._wake_in(visit.seconds)
         if failures:
