@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from tools.bench import append, consume, dispatch, read, relay, replay
+from tools.bench import append, consume, dispatch, project, read, relay, replay
 from tools.bench.harness import Comparison, Measurement, measure
 from tools.bench.postgres import connections
 
@@ -21,6 +21,7 @@ ALL = [
     *append.COMPARISONS,
     *read.COMPARISONS,
     *replay.COMPARISONS,
+    *project.COMPARISONS,
     *relay.COMPARISONS,
     *consume.COMPARISONS,
 ]

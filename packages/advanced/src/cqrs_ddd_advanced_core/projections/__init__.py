@@ -8,6 +8,7 @@ from cqrs_ddd_advanced_core.projections._sources import (
     CAUSATION_ID,
     CORRELATION_ID,
     EVENT_ID,
+    EVENT_TYPE,
     OCCURRED_AT,
     EnvelopeField,
     Fixed,
@@ -23,6 +24,12 @@ from cqrs_ddd_advanced_core.projections.manager import (
 from cqrs_ddd_advanced_core.projections.mapping import MappedProjector
 from cqrs_ddd_advanced_core.projections.parked import ParkedEventService
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy
+from cqrs_ddd_advanced_core.projections.progress import (
+    LogProgress,
+    OnProgress,
+    RebuildProgress,
+    Throttle,
+)
 from cqrs_ddd_advanced_core.projections.projector import (
     FunctionProjector,
     Projector,
@@ -30,11 +37,17 @@ from cqrs_ddd_advanced_core.projections.projector import (
 )
 from cqrs_ddd_advanced_core.projections.reaction import EventReaction
 from cqrs_ddd_advanced_core.projections.read_model import ReadModel
+from cqrs_ddd_advanced_core.projections.rebuild import ProjectionRebuilder
 from cqrs_ddd_advanced_core.projections.registry import ProjectorRegistry
 from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
 from cqrs_ddd_advanced_core.projections.status import ProjectionStatus
 from cqrs_ddd_advanced_core.projections.switching import ProjectionSwitch
 from cqrs_ddd_advanced_core.projections.topics import projection_topic
+from cqrs_ddd_advanced_core.projections.verification import (
+    RowDifference,
+    TableComparison,
+    Verification,
+)
 from cqrs_ddd_advanced_core.projections.worker import (
     PartitionHealth,
     ProjectionWorker,
@@ -48,6 +61,7 @@ __all__ = [
     "CAUSATION_ID",
     "CORRELATION_ID",
     "EVENT_ID",
+    "EVENT_TYPE",
     "OCCURRED_AT",
     "EnvelopeField",
     "ErrorPolicy",
@@ -58,10 +72,13 @@ __all__ = [
     "InMemoryProjectionManager",
     "InlineProjections",
     "LiveProjection",
+    "LogProgress",
     "MappedProjector",
+    "OnProgress",
     "ParkedEventService",
     "PartitionHealth",
     "ProjectionManager",
+    "ProjectionRebuilder",
     "ProjectionRows",
     "ProjectionStatus",
     "ProjectionSwitch",
@@ -71,7 +88,12 @@ __all__ = [
     "QueryOptions",
     "ReadModel",
     "ReadModelMetrics",
+    "RebuildProgress",
+    "RowDifference",
     "SpecificationBuilder",
+    "TableComparison",
+    "Throttle",
+    "Verification",
     "WorkerHealth",
     "projection_topic",
     "projects",

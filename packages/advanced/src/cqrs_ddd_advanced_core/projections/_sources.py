@@ -21,6 +21,7 @@ __all__ = [
     "CAUSATION_ID",
     "CORRELATION_ID",
     "EVENT_ID",
+    "EVENT_TYPE",
     "OCCURRED_AT",
     "EnvelopeField",
     "Fixed",
@@ -46,6 +47,7 @@ AGGREGATE_TYPE: Final = EnvelopeField("aggregate_type")
 CAUSATION_ID: Final = EnvelopeField("causation_id")
 CORRELATION_ID: Final = EnvelopeField("correlation_id")
 EVENT_ID: Final = EnvelopeField("event_id")
+EVENT_TYPE: Final = EnvelopeField("event_type")
 OCCURRED_AT: Final = EnvelopeField("occurred_at")
 
 
