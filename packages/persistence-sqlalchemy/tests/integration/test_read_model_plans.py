@@ -13,6 +13,8 @@ from cqrs_ddd_advanced_core.ports import ProjectionSchema, RowChange
 from cqrs_ddd_advanced_core.queries import QueryRepository
 from cqrs_ddd_core.domain import QueryOptions, Specification, field
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyProjectionStore
+from cqrs_ddd_persistence_sqlalchemy._row_sql import RowSQL
+from cqrs_ddd_persistence_sqlalchemy._row_table import make_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,3 +110,25 @@ async def test_words_are_looked_up_on_postgresql(
     plan = await _plan(engine, sales, QueryOptions(wanted))
     assert ("Bitmap Index Scan" in plan) is (engine.dialect.name == "postgresql")
     assert [sale.sale_id for sale in await sales.query(wanted)] == [1500]
+
+
+async def test_rows_are_looked_up_by_key_however_many_there_are(
+    sqlite_engine: AsyncEngine,
+) -> None:
+    """SQLite knows nothing of a new table and would read all its rows for each one wanted."""
+    store = SQLAlchemyProjectionStore(sqlite_engine)
+    await store.ensure(_SALES)
+    sql = RowSQL(_SALES, make_table(_SALES), sqlite_engine.dialect)
+    for statement in (
+        sql.fetch(),
+        sql.lock(),
+        sql.delete(guarded=True),
+        sql.update(("customer",), (), True),
+    ):
+        async with sqlite_engine.connect() as connection:
+            rows = await connection.exec_driver_sql(
+                f"EXPLAIN QUERY PLAN {statement}".replace("$", "?"), ("", "[]")
+            )
+            plan = "\n".join(row[-1] for row in rows)
+        assert "(tenant_id=? AND sale_id=?)" in plan, plan
+        assert "(tenant_id=?)" not in plan, plan
