@@ -15,6 +15,7 @@ from rich.table import Table
 from tools.bench import append, consume, dispatch, project, read, relay, replay
 from tools.bench.harness import Comparison, Measurement, measure
 from tools.bench.postgres import connections
+from tools.bench.reports import REPORTS, Report
 
 ALL = [
     *dispatch.COMPARISONS,
@@ -30,14 +31,17 @@ ALL = [
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for and return 1 when an aim was missed and that counts."""
     options = _parse(arguments)
-    chosen = [c for c in ALL if not options.names or any(n in c.name for n in options.names)]
+    chosen = [c for c in ALL if _is_asked_for(c.name, options)]
+    reports = [r for r in REPORTS if _is_asked_for(r.name, options)]
     # Written to a file, the table must not be squeezed into 80 columns.
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    if not chosen:
-        console.print(f"nothing is called like that; there are: {', '.join(c.name for c in ALL)}")
+    if not chosen and not reports:
+        names = ", ".join([*(one.name for one in ALL), *(one.name for one in REPORTS)])
+        console.print(f"nothing is called like that; there are: {names}")
         return 2
-    measured = asyncio.run(_run(chosen, options, console))
-    console.print(_table(measured))
+    measured = asyncio.run(_run(chosen, reports, options, console))
+    if measured:
+        console.print(_table(measured))
     missed = [m.comparison.name for m in measured if not m.is_reached]
     if missed:
         console.print(f"aims missed: {', '.join(missed)}")
@@ -53,12 +57,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _is_asked_for(name: str, options: argparse.Namespace) -> bool:
+    return not options.names or any(part in name for part in options.names)
+
+
 async def _run(
-    chosen: Sequence[Comparison], options: argparse.Namespace, console: Console
+    chosen: Sequence[Comparison],
+    reports: Sequence[Report],
+    options: argparse.Namespace,
+    console: Console,
 ) -> list[Measurement]:
     measured: list[Measurement] = []
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(chosen) * options.rounds)
+        task = progress.add_task("", total=len(chosen) * options.rounds + len(reports))
         async with connections():
             for comparison in chosen:
                 progress.update(task, description=comparison.name)
@@ -70,6 +81,12 @@ async def _run(
                         on_round=partial(progress.advance, task),
                     )
                 )
+            for report in reports:
+                progress.update(task, description=report.name)
+                figures = await report.run()
+                listed = ", ".join(f"{name} {figure}" for name, figure in figures.items())
+                console.print(f"{report.name} ({report.about}): {listed}")
+                progress.advance(task)
     return measured
 
 

@@ -20,7 +20,7 @@ from cqrs_ddd_core.ports.event_store import NewEvent, StreamId
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyEventStore, create_schema
 from tools.services import postgres
 
-__all__ = ["Bench", "OrderPlaced", "connections", "new_event", "new_stream", "opened"]
+__all__ = ["Bench", "OrderPlaced", "connections", "fill", "new_event", "new_stream", "opened"]
 
 
 class OrderPlaced(DomainEvent):
@@ -87,6 +87,18 @@ async def opened(concurrency: int) -> AsyncIterator[Bench]:
     finally:
         await engine.dispose()
         await pool.close()
+
+
+async def fill(bench: Bench, count: int, *, customers: int = 2_000) -> None:
+    """Store orders of many customers until there are so many events."""
+    stored: int = await bench.pool.fetchval("SELECT count(*) FROM cqrs_events")
+    while stored < count:
+        numbers = range(stored, min(stored + 1000, count))
+        orders = [OrderPlaced(customer_id=f"c{number % customers}") for number in numbers]
+        await bench.store.append(new_stream(), [serialize_event(order) for order in orders])
+        stored += len(orders)
+    # Without statistics the planner may choose a plan that no grown table would get.
+    await bench.pool.execute("ANALYZE cqrs_events")
 
 
 def new_stream() -> StreamId:

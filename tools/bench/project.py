@@ -20,15 +20,13 @@ from cqrs_ddd_advanced_core.projections import (
     ProjectionWorker,
     ProjectorRegistry,
 )
-from cqrs_ddd_core.cqrs.event_serializer import serialize_event
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyProjectionStore
 from tools.bench.harness import Comparison, Operation
-from tools.bench.postgres import Bench, OrderPlaced, new_stream, opened
+from tools.bench.postgres import Bench, OrderPlaced, fill, opened
 
 __all__ = ["COMPARISONS"]
 
 _EVENTS = 200_000
-_CUSTOMERS = 2_000
 _BATCH = 1_000
 
 _COUNTS = ProjectionSchema(
@@ -168,25 +166,13 @@ class _WithWorker:
             await self._store.checkpoints.set_position(name, 1, 0)
 
 
-async def _fill(bench: Bench) -> None:
-    """Store many orders of many customers, once for all comparisons of a run."""
-    stored = await bench.pool.fetchval("SELECT count(*) FROM cqrs_events")
-    while stored < _EVENTS:
-        orders = (
-            OrderPlaced(customer_id=f"c{n % _CUSTOMERS}") for n in range(stored, stored + 1000)
-        )
-        await bench.store.append(new_stream(), [serialize_event(order) for order in orders])
-        stored += 1000
-    await bench.pool.execute("ANALYZE cqrs_events")
-
-
 @asynccontextmanager
 async def _catching_up(
     projector: MappedProjector, table: str, write: _Write
 ) -> AsyncIterator[tuple[Operation, Operation]]:
     # A worker's batch holds one connection, and its heartbeat may need another.
     async with opened(2) as bench:
-        await _fill(bench)
+        await fill(bench, _EVENTS)
         ours = _WithWorker(bench, projector)
         raw = _ByHand(bench, projector.name, table, write)
         yield raw.catch_up, ours.catch_up

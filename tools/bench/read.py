@@ -9,7 +9,7 @@ from cqrs_ddd_core.cqrs.event_serializer import EventSerializer
 from cqrs_ddd_core.domain.event_registry import EventTypeRegistry
 from cqrs_ddd_core.ports.event_store import StreamId
 from tools.bench.harness import Comparison, Operation
-from tools.bench.postgres import Bench, OrderPlaced, new_event, new_stream, opened
+from tools.bench.postgres import Bench, OrderPlaced, fill, new_event, new_stream, opened
 
 __all__ = ["COMPARISONS", "SELECT_STREAM"]
 
@@ -61,8 +61,7 @@ async def _stream() -> AsyncIterator[tuple[Operation, Operation]]:
 @asynccontextmanager
 async def _feed() -> AsyncIterator[tuple[Operation, Operation]]:
     async with opened(1) as bench:
-        missing = _FEED_EVENTS - await bench.pool.fetchval("SELECT count(*) FROM cqrs_events")
-        await _fill(bench, new_stream(), missing)
+        await fill(bench, _FEED_EVENTS)
 
         async def raw() -> int:
             position, count = 0, 0
