@@ -72,8 +72,8 @@ class TestRedisCacheOnANodeOfACluster(CacheConformance):
 
 #: What docs/howto/caching.md says an account needs.
 RIGHTS = (
-    "~shop:* &__redis__:invalidate +get +set +pttl +pexpire +persist +unlink +eval +scan +ping "
-    "+client|id +client|tracking +subscribe"
+    "~shop:* &__redis__:invalidate +get +mget +set +pttl +pexpire +persist +unlink +eval +scan "
+    "+ping +client|id +client|tracking +subscribe"
 )
 
 

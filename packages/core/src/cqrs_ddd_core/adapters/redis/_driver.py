@@ -9,7 +9,7 @@ try:
     from redis.asyncio.connection import AbstractConnection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
-    from redis.exceptions import OutOfMemoryError, RedisError
+    from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 except ImportError as error:
     raise MissingExtraError("The Redis cache", "cqrs-ddd-core", "redis") from error
 
@@ -20,5 +20,6 @@ __all__ = [
     "OutOfMemoryError",
     "Redis",
     "RedisError",
+    "ResponseError",
     "Retry",
 ]
