@@ -22,6 +22,7 @@ from cqrs_ddd_advanced_core.projections.manager import (
     ReadModelMetrics,
 )
 from cqrs_ddd_advanced_core.projections.mapping import MappedProjector
+from cqrs_ddd_advanced_core.projections.monitor import ProjectionHealth, ProjectionMonitor
 from cqrs_ddd_advanced_core.projections.parked import ParkedEventService
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy
 from cqrs_ddd_advanced_core.projections.progress import (
@@ -40,7 +41,7 @@ from cqrs_ddd_advanced_core.projections.read_model import ReadModel
 from cqrs_ddd_advanced_core.projections.rebuild import ProjectionRebuilder
 from cqrs_ddd_advanced_core.projections.registry import ProjectorRegistry
 from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
-from cqrs_ddd_advanced_core.projections.status import ProjectionStatus
+from cqrs_ddd_advanced_core.projections.status import ProjectionStatus, Staleness
 from cqrs_ddd_advanced_core.projections.switching import ProjectionSwitch
 from cqrs_ddd_advanced_core.projections.topics import projection_topic
 from cqrs_ddd_advanced_core.projections.verification import (
@@ -48,6 +49,7 @@ from cqrs_ddd_advanced_core.projections.verification import (
     TableComparison,
     Verification,
 )
+from cqrs_ddd_advanced_core.projections.waiting import ProjectionWaiter
 from cqrs_ddd_advanced_core.projections.worker import (
     PartitionHealth,
     ProjectionWorker,
@@ -77,11 +79,14 @@ __all__ = [
     "OnProgress",
     "ParkedEventService",
     "PartitionHealth",
+    "ProjectionHealth",
     "ProjectionManager",
+    "ProjectionMonitor",
     "ProjectionRebuilder",
     "ProjectionRows",
     "ProjectionStatus",
     "ProjectionSwitch",
+    "ProjectionWaiter",
     "ProjectionWorker",
     "Projector",
     "ProjectorRegistry",
@@ -91,6 +96,7 @@ __all__ = [
     "RebuildProgress",
     "RowDifference",
     "SpecificationBuilder",
+    "Staleness",
     "TableComparison",
     "Throttle",
     "Verification",

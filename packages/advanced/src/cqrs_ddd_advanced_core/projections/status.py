@@ -1,14 +1,14 @@
-"""How far projections have come, and whether that is well."""
+"""How far a projection has come, and how old an answer from it is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
 
 __all__ = ["ProjectionStatus", "Staleness"]
 

@@ -210,7 +210,7 @@ class ProjectionSwitch:
 
 def _check_ready(checkpoint: Checkpoint, head: int, max_lag: int) -> None:
     name = checkpoint.key.projection
-    if checkpoint.state in (CheckpointState.HALTED, CheckpointState.PAUSED):
+    if checkpoint.state not in (CheckpointState.RUNNING, CheckpointState.SWITCHING):
         msg = f"{name} is {checkpoint.state.value}: let it go on first"
         raise ProjectionSwitchError(msg)
     if head - checkpoint.position > max_lag:
