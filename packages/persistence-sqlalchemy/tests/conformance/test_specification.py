@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import (
     JSON,
     BigInteger,
-    DateTime,
-    Dialect,
     Double,
     MetaData,
-    Numeric,
     String,
-    TypeDecorator,
     delete,
     select,
 )
@@ -40,19 +36,10 @@ from cqrs_ddd_persistence_sqlalchemy.specifications import (
     document_fields,
     word_index,
 )
+from cqrs_ddd_persistence_sqlalchemy.types import ExactDecimal, UTCDateTime
 from tools.services.postgres import create_database, drop_database
 
 _json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
-
-
-class UTCDateTime(TypeDecorator[datetime]):
-    """What an application needs on SQLite, which drops the zone of a time."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
@@ -74,7 +61,7 @@ class SpecimenRow(Base):
     id: Mapped[str] = mapped_column("row_id", String, primary_key=True)
     name: Mapped[str | None]
     colour: Mapped[Colour | None] = mapped_column(DatabaseEnum(Colour))
-    total: Mapped[Decimal | None] = mapped_column(Numeric)
+    total: Mapped[Decimal | None] = mapped_column(ExactDecimal)
     score: Mapped[float | None] = mapped_column(Double)
     count: Mapped[int | None] = mapped_column(BigInteger)
     active: Mapped[bool | None]
@@ -173,8 +160,6 @@ class TestPostgresDocuments(SpecificationConformance):
 
 
 class TestSQLiteColumns(SpecificationConformance):
-    lacks: ClassVar = {"exact_decimals": "SQLite keeps a NUMERIC column as a float"}
-
     @pytest.fixture
     def subject(self, sqlite: AsyncEngine) -> SpecificationSubject:
         return _subject(sqlite, SpecimenRow, _COLUMNS)
