@@ -22,6 +22,7 @@ HOMES = [
     pkgutil.resolve_name(name)
     for name in (
         "cqrs_ddd_core.testing",
+        "cqrs_ddd_advanced_core.testing",
         "cqrs_ddd_advanced_core.testing.event_sourcing",
         "cqrs_ddd_advanced_core.testing.event_replay",
         "cqrs_ddd_advanced_core.testing.undo_service",
