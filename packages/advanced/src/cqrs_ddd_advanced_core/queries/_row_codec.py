@@ -82,7 +82,7 @@ class RowCodec(_ReadCodec):
         hints |= {ROW_VERSION: int, LAST_POSITION: int}
         row = _typed_dict(schema.name, hints, total=False)
         row.__pydantic_config__ = {**_JSON, "extra": "forbid"}
-        super().__init__(GenericAlias(list, (row | None,)))
+        super().__init__(GenericAlias(list, (row,)))
         self.schema: ProjectionSchema = schema
         types = (f"{name}:{one.type.__name__}" for name, one in schema.columns.items())
         self.shape: str = ",".join(sorted(types))

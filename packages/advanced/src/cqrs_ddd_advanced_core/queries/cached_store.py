@@ -137,9 +137,9 @@ class CachedProjectionStore(IProjectionStore):
     async def fetch(
         self, schema: ProjectionSchema, keys: Collection[RowKey]
     ) -> Mapping[RowKey, Row]:
-        async def rows() -> list[Row | None]:
+        async def rows() -> list[Row]:
             found = await self._store.fetch(schema, keys)
-            return [found.get(key) for key in keys]
+            return [dict(row) for row in found.values()]
 
         try:
             scopes = [_of_row(schema, key) for key in keys] if len(keys) <= _MOST_ROWS else []
@@ -152,7 +152,7 @@ class CachedProjectionStore(IProjectionStore):
         question = answer_scope("fetch", codec.shape)
         scopes = [_of_all(schema.name), _of_rows(schema.name), *scopes, question]
         kept = await self._answer(schema, scopes, rows, codec)
-        return {key: row for key, row in zip(keys, kept, strict=True) if row is not None}
+        return {schema.key_of(row): row for row in kept}
 
     async def query(self, schema: ProjectionSchema, options: QueryOptions) -> list[Row]:
         async def rows() -> list[Row]:

@@ -220,8 +220,11 @@ async def test_a_rolled_back_change_forgets_nothing_and_is_not_seen(world: World
         await world.store.apply(TOTALS, [change])
         # In it everything is asked anew, and nothing of it is kept.
         assert await world.spent() == Decimal(99)
+        assert await world.names(named("spent") > Decimal(50)) == ["alice"]
+        assert await world.store.count(TOTALS, QueryOptions(named("spent") > Decimal(50))) == 1
     assert await world.spent() == Decimal("1.50")
-    assert world.database.asked == before + 1
+    assert world.database.asked == before + 3
+    assert await world.names(named("spent") > Decimal(50)) == []
 
 
 async def test_an_answer_begun_before_a_commit_is_not_given_after_it(world: World) -> None:
