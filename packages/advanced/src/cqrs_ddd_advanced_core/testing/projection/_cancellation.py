@@ -8,6 +8,7 @@ from cqrs_ddd_advanced_core.testing.projection._suite import (
     Shop,
 )
 from cqrs_ddd_core.testing.cancellation import completes_despite_cancellation_at
+from cqrs_ddd_core.testing.conformance import needs
 
 __all__ = ["CancellationTests"]
 
@@ -15,6 +16,7 @@ __all__ = ["CancellationTests"]
 class CancellationTests(ProjectionSuite):
     """Nothing is lost or doubled wherever a worker is cancelled."""
 
+    @needs("concurrent_transactions")
     async def test_nothing_is_lost_wherever_a_worker_is_cancelled(self, shop: Shop) -> None:
         """F35, G10: before, while and after the checkpoint is written."""
         suspension, completes = 1, False

@@ -9,6 +9,7 @@ from cqrs_ddd_advanced_core.testing.projection._suite import (
     ProjectionSuite,
     Shop,
 )
+from cqrs_ddd_core.testing.conformance import needs
 
 __all__ = ["SharingTests"]
 
@@ -61,13 +62,14 @@ class SharingTests(ProjectionSuite):
         assert await shop.rows() == await shop.fold()
         await other.stop()
 
+    @needs("concurrent_transactions")
     async def test_workers_that_keep_losing_their_leases_apply_every_event_once(
         self, shop: Shop
     ) -> None:
         """F34: the checkpoint only ever moves forward."""
         await shop.fill(baskets=4, each=6)
         workers = [
-            shop.worker(AsyncShopProjector(), batch_size=2, lease_seconds=0.005) for _ in range(3)
+            shop.worker(AsyncShopProjector(), batch_size=2, lease_seconds=0.02) for _ in range(3)
         ]
         positions = [0]
 

@@ -228,9 +228,15 @@ class Shop:
         return ProjectionWorker(registry, self.event_store, **options)
 
     async def catch_up(self, projector: Projector | None = None, **options: Any) -> int:
-        """Let a worker do what is due, many times over, and go away; return how much it did."""
+        """Let a worker do all that is due and go away; return how much it did."""
         worker = self.worker(projector, **options)
-        done = sum([await worker.run_once() for _ in range(12)])
+        done = 0
+        while True:
+            failures = _failures(worker)
+            count = await worker.run_once()
+            done += count
+            if not count and failures == _failures(worker):
+                break
         await worker.stop()
         return done
 
@@ -274,6 +280,10 @@ class Shop:
         async for stored in self.event_store.read_all():
             if stored.position <= up_to:
                 yield stored
+
+
+def _failures(worker: ProjectionWorker) -> int:
+    return sum(one.failures for one in worker.health.partitions)
 
 
 class ProjectionSuite(Conformance):
