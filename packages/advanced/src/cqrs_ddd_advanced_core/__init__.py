@@ -1,6 +1,10 @@
 """Event sourcing, projections, sagas, scheduling and undo on top of cqrs-ddd-core."""
 
 from cqrs_ddd_advanced_core.conflict import EventConflictPolicy
+from cqrs_ddd_advanced_core.configuration import (
+    EventSourcingConfiguration,
+    create_event_sourcing_infrastructure,
+)
 from cqrs_ddd_advanced_core.cqrs import (
     ConflictCommandHandler,
     ResilientCommandHandler,
@@ -41,6 +45,7 @@ __all__ = [
     "EventSourcedMediatorFactory",
     "EventSourcedPersistenceOrchestrator",
     "EventSourcedRepository",
+    "EventSourcingConfiguration",
     "EventSourcingConfigurationError",
     "EventUpcaster",
     "EveryNEventsStrategy",
@@ -54,5 +59,6 @@ __all__ = [
     "UndoService",
     "UpcasterRegistry",
     "aggregate_event_handler",
+    "create_event_sourcing_infrastructure",
     "non_event_sourced",
 ]
