@@ -71,7 +71,7 @@ class SQLiteEvents:
 
     def build(self, rows: Sequence[Any], stream: StreamId | None = None) -> list[StoredEvent]:
         """Return the events of fetched rows, of one stream or each of its own."""
-        return stored_events(rows, stream, _decode)
+        return stored_events(map(_decoded, rows), stream)
 
     def any_of(self, argument: str, kind: str = "text") -> str:  # noqa: ARG002 - SQLite has none
         """Return the condition that a column is one of a list."""
@@ -110,7 +110,12 @@ def _row(event: NewEvent, start: int) -> tuple[Any, ...]:
     )
 
 
-def _decode(fields: dict[str, Any]) -> None:
-    fields["event_id"] = to_uuid(fields["event_id"])
-    fields["occurred_at"] = to_datetime(fields["occurred_at"])
-    fields["recorded_at"] = to_datetime(fields["recorded_at"])
+def _decoded(row: Sequence[Any]) -> Sequence[Any]:
+    """Return a row of ``COLUMNS`` with its id and its two times as such."""
+    return (
+        *row[:4],
+        to_uuid(row[4]),
+        *row[5:11],
+        to_datetime(row[11]),
+        to_datetime(row[12]),
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from pydantic_core import from_json
@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from cqrs_ddd_core.primitives.exceptions import EventStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -98,9 +98,24 @@ class NewEvent:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=True)
-class StoredEvent:
+class _LateParts:
+    """What a stored event is given instead of its stream and metadata, and its parsed payload."""
+
+    __slots__ = ("_aggregate_id", "_aggregate_type", "_metadata", "_payload")
+
+    _aggregate_id: str
+    _aggregate_type: str
+    _metadata: str | bytes
+    _payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent(_LateParts):
     """An event as it stands in a stream; it never changes again.
+
+    An adapter that fills in an event without its constructor may leave ``stream`` and
+    ``metadata`` to be made when somebody asks for them: of ``_aggregate_type`` and
+    ``_aggregate_id``, and of JSON in ``_metadata``.
 
     Attributes:
         position: Place in the order of all events, from 1, increasing, with holes.
@@ -122,11 +137,23 @@ class StoredEvent:
     causation_id: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    @cached_property
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Whoever reads many events seldom looks at these. Neither keeping nor making them
+            # costs the garbage collector anything until then.
+            make = _LATE.get(name)
+            if make is None:
+                msg = f"{type(self).__name__!r} has no attribute {name!r}"
+                raise AttributeError(msg)
+            found = make(self)
+            object.__setattr__(self, name, found)
+            return found
+
+    @property
     def payload(self) -> dict[str, Any]:
         """The payload as JSON values, parsed on first use."""
-        parsed: dict[str, Any] = from_json(self.payload_bytes)
-        return parsed
+        return self._payload
 
     @property
     def aggregate_type(self) -> str:
@@ -137,6 +164,13 @@ class StoredEvent:
     def aggregate_id(self) -> str:
         """Id of the aggregate whose stream this is."""
         return self.stream.aggregate_id
+
+
+_LATE: Final[Mapping[str, Callable[[StoredEvent], Any]]] = {
+    "stream": lambda event: StreamId(event._aggregate_type, event._aggregate_id),  # noqa: SLF001
+    "metadata": lambda event: from_json(event._metadata),  # noqa: SLF001
+    "_payload": lambda event: from_json(event.payload_bytes),
+}
 
 
 class AppendResult(NamedTuple):
