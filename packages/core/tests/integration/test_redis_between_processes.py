@@ -8,6 +8,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ import pytest
 
 from cqrs_ddd_core.adapters.memory import InMemoryCache
 from cqrs_ddd_core.adapters.redis import LayeredCache, RedisCache
+from cqrs_ddd_core.adapters.redis._link import Client
 from cqrs_ddd_core.adapters.redis.cache import CachedValue
 from cqrs_ddd_core.correlation import message_context
 from cqrs_ddd_core.cqrs.answer_cache import Answer, AnswerCache, answer_scope
@@ -265,3 +267,22 @@ async def test_only_keys_of_the_own_prefix_are_cleared(redis_url: str, prefix: s
         assert await mine.get("0") is None
         assert await other.get("key") == b"2"
         await other.clear()
+
+
+async def _set(name: bytes, data: bytes, client: Client) -> None:
+    await client.set(name, data)
+
+
+async def test_what_somebody_else_wrote_under_the_prefix_is_a_miss(
+    remote: RedisCache, counting: Counting
+) -> None:
+    spoilt = [b"", b"\2new", b"\1", b"\1\0\0\0\2[]x", b"\1\0\0\0\2{}x", b"\1\0\0\0\1{x"]
+    async with layered(counting) as cache:
+        for number, data in enumerate(spoilt):
+            name = remote.keys.value(str(number))
+            await remote.link.run(partial(_set, name, data))
+        await remote.link.run(partial(_set, remote.keys.value("") + b"\xff", b"odd"))
+        found = [await cache.get(str(number)) for number in range(len(spoilt))]
+        assert found == [None, None, None, None, b"x", None]
+        assert await cache.get_or_set({"0": b"1", "3": b"1"}) == {"0": b"1", "3": b"1"}
+        assert cache.is_local

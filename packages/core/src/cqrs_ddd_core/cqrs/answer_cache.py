@@ -101,10 +101,10 @@ class AnswerCache:
     a scope throws its generation away.
 
     Guarantees (C-13): an answer whose computation began before a scope was forgotten is never
-    given after it, by no process that shares the cache; deleting the answers themselves would
-    race with those under way. Errors are not kept. Of all who ask for one thing at one time, in
-    whatever process, one computes; a process that dies meanwhile, or takes longer, delays the
-    others by ``patience`` at most. A cache that is away is passed over.
+    given once the cache has forgotten it, by no process that shares it; deleting the answers
+    themselves would race with those under way. Errors are not kept. Of all who ask for one thing
+    at one time, in whatever process, one computes; a process that dies meanwhile, or takes
+    longer, delays the others by ``patience`` at most. A cache that is away is passed over.
 
     Args:
         cache: Where answers are kept; share it to share them between processes.

@@ -7,8 +7,6 @@ import logging
 import math
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from cqrs_ddd_core.adapters.redis._link import FAILURES
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -73,7 +71,7 @@ class ChangeFeed:
         while True:
             try:
                 await self._listen()
-            except FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, nothing local is used
                 if not self._is_lost:
                     _logger.warning("%s: no local values until it is back: %r", self._link, error)
                 self._is_lost = True

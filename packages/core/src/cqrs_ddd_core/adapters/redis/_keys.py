@@ -78,10 +78,17 @@ class Stored(NamedTuple):
             return cls(data[1:], {})
         begin = 1 + _LENGTH
         end = begin + int.from_bytes(data[1:begin], "big")
-        return cls(data[end:], from_json(data[begin:end]))
+        try:
+            tags = from_json(data[begin:end])
+        except ValueError:
+            return None
+        return cls(data[end:], tags) if isinstance(tags, dict) else None
 
 
 def _rest(name: bytes, prefix: bytes) -> str | None:
     if not name.startswith(prefix):
         return None
-    return name[len(prefix) :].decode(errors="surrogatepass")
+    try:
+        return name[len(prefix) :].decode(errors="surrogatepass")
+    except UnicodeDecodeError:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar, cast
 
 from cqrs_ddd_core.adapters.redis._commands import DELETE_IF, keep, milliseconds, ping, unlink
@@ -27,6 +28,8 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _SCAN_BATCH: Final = 1000
+#: What PTTL says of a key that has no time limit; one that is gone has -2.
+_NO_END: Final = -1
 #: More invalidations are not remembered for a server that is away.
 _MOST_DEBTS: Final = 10_000
 
@@ -68,6 +71,10 @@ class RedisCache(ICache):
         timeout: Seconds before the server counts as away.
         retry_after: Seconds before the next try then.
         max_connections: Connections at one time; further calls wait for one.
+
+    Attributes:
+        keys: How keys are written, for a cache in front of this one.
+        link: The way to the server, likewise.
 
     Raises:
         ConfigurationError: The address or prefix is malformed, or a number makes no sense.
@@ -180,8 +187,9 @@ class RedisCache(ICache):
                 pipeline.pttl(self.keys.value(key))
             left = await pipeline.execute()
         return {
-            key: CachedValue(one.value, tuple(one.tags), rest / 1000 if rest >= 0 else None)
+            key: CachedValue(one.value, tuple(one.tags), None if rest == _NO_END else rest / 1000)
             for (key, one), rest in zip(found.items(), left, strict=True)
+            if rest == _NO_END or rest > 0
         }
 
     async def _read(self, keys: Collection[str], client: Client) -> Mapping[str, Stored]:
@@ -194,7 +202,7 @@ class RedisCache(ICache):
             return found
         data = await self._values(list(map(self.keys.tag, tags)), client)
         known = zip(tags, data, strict=True)
-        versions = {tag: data.decode() for tag, data in known if isinstance(data, bytes)}
+        versions = {tag: _version(data) for tag, data in known if isinstance(data, bytes)}
         return {key: one for key, one in found.items() if one.tags.items() <= versions.items()}
 
     async def _values(self, names: Sequence[bytes], client: Client) -> Sequence[object]:
@@ -218,7 +226,7 @@ class RedisCache(ICache):
         new = new_id().hex.encode()
         names = {self.keys.tag(tag): new for tag in tags}
         kept = await keep(client, names, ttl, "version") if tags else []
-        versions = {tag: version.decode() for tag, version in zip(tags, kept, strict=True)}
+        versions = {tag: _version(data) for tag, data in zip(tags, kept, strict=True)}
         data = Stored(value, versions).dump()
         await client.set(self.keys.value(key), data, px=milliseconds(ttl))
 
@@ -244,11 +252,8 @@ class RedisCache(ICache):
             return instead
 
     async def _after_debts(self, work: Callable[[Client], Awaitable[T]], client: Client) -> T:
-        if self._debts:
-            names = list(self._debts)
-            await unlink(names, client)
-            for name in names:
-                self._debts.pop(name, None)
+        while self._debts:
+            await self._pay_some(client)
         return await work(client)
 
     async def _forget(self, names: Iterable[bytes]) -> None:
@@ -271,7 +276,18 @@ class RedisCache(ICache):
         if self._paying is None or self._paying.done():
             self._paying = asyncio.create_task(self._pay(), name="cache-debts")
 
+    async def _pay_some(self, client: Client) -> None:
+        # A part at a time, so that what was paid stays so when there is no time for all.
+        names = list(islice(self._debts, _SCAN_BATCH))
+        await unlink(names, client)
+        for name in names:
+            self._debts.pop(name, None)
+
     async def _pay(self) -> None:
         while self._debts:
             await asyncio.sleep(self.link.retry_after)
             await self._try(ping, None)
+
+
+def _version(data: bytes) -> str:
+    return data.decode("latin-1")
