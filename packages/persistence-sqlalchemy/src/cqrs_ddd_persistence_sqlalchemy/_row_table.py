@@ -41,7 +41,7 @@ from cqrs_ddd_persistence_sqlalchemy.specifications import word_index
 from cqrs_ddd_persistence_sqlalchemy.types import ExactDecimal, UTCDateTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.types import TypeEngine
 
@@ -104,10 +104,17 @@ def make_table(schema: ProjectionSchema) -> Table:
         PrimaryKeyConstraint(TENANT, *schema.key),
     )
     for names in schema.indexes:
-        Index(free_name(), table.c[TENANT], *(table.c[name] for name in names))
+        _index(table, [table.c[name] for name in names])
     for name in schema.searched:
         word_index(free_name(), table.c[name])
     return table
+
+
+def _index(table: Table, columns: Sequence[Column[Any]]) -> None:
+    Index(free_name(), table.c[TENANT], *columns).ddl_if(dialect="sqlite")
+    # NULL is the smallest value for queries; an index that has it last does not serve their order.
+    ordered = [one.nulls_first() if one.nullable else one for one in columns]
+    Index(free_name(), table.c[TENANT], *ordered).ddl_if(dialect="postgresql")
 
 
 def column_type(type_: type) -> TypeEngine[Any]:

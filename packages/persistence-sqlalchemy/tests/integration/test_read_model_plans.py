@@ -30,13 +30,14 @@ class Sale:
     customer: str
     title: str
     sold_at: datetime
+    returned_at: datetime | None = None
 
 
 _SALES = ProjectionSchema.of(
     Sale,
     key="sale_id",
     name="sales",
-    indexes=[("sold_at", "sale_id"), ("customer", "sale_id")],
+    indexes=[("sold_at", "sale_id"), ("customer", "sale_id"), ("returned_at",)],
     searched=["title"],
 )
 
@@ -55,6 +56,7 @@ async def sales(engine: AsyncEngine) -> QueryRepository[Sale]:
                 "customer": f"c-{number % 700:04}",
                 "title": f"record {number}",
                 "sold_at": start + timedelta(seconds=number // 2),
+                "returned_at": start + timedelta(days=number) if number % 2 else None,
             },
         )
         for number in range(1, _ROWS + 1)
@@ -101,6 +103,15 @@ async def test_a_page_behind_a_cursor_begins_where_an_index_does(
         else:
             assert "SEARCH sales" in plan, plan
             assert f"AND {name}" in plan, plan
+
+
+async def test_an_index_serves_the_order_of_a_column_that_may_be_none(
+    engine: AsyncEngine, sales: QueryRepository[Sale]
+) -> None:
+    for order in ("returned_at", "-returned_at"):
+        plan = await _plan(engine, sales, QueryOptions(limit=5).with_ordering(order))
+        assert "Seq Scan" not in plan, plan
+        assert "Index Scan" in plan or "SEARCH sales USING INDEX" in plan, plan
 
 
 async def test_words_are_looked_up_on_postgresql(
