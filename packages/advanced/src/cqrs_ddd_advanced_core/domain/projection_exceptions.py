@@ -127,12 +127,12 @@ class ProjectionSwitchingError(ConcurrencyError):
 
 
 class ProjectionConflictError(ConcurrencyError):
-    """A row that an inline projection had read was changed by another command meanwhile."""
+    """A row that a projection had read was changed by somebody else before it was written."""
 
     def __init__(self, projection: str) -> None:
         super().__init__(
-            f"another command changed a row that {projection!r} had read; try the command again, "
-            "or count with add(), which needs no reading"
+            f"somebody else changed a row that {projection!r} had read; try again, or count with "
+            "add(), which needs no reading"
         )
         self.projection: str = projection
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     CheckpointLostError,
+    ProjectionConflictError,
     ProjectorError,
 )
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy, is_transient
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["PartitionSettings", "ProjectionPartition"]
 
 _logger = logging.getLogger(__name__)
+
+#: How often a batch is tried at once that others were faster than.
+_MOST_CONFLICTS: Final = 10
 
 
 class PartitionSettings(NamedTuple):
@@ -170,6 +174,19 @@ class ProjectionPartition:
         return len(events)
 
     async def _write(self, events: Sequence[StoredEvent], until: int) -> None:
+        conflicts = 0
+        while True:
+            try:
+                await self._write_once(events, until)
+            except ProjectionConflictError:
+                # Another partition had the same row; after some time the others have their turn.
+                conflicts += 1
+                if conflicts == _MOST_CONFLICTS:
+                    raise
+            else:
+                return
+
+    async def _write_once(self, events: Sequence[StoredEvent], until: int) -> None:
         try:
             await self._transact(events, until)
         except _RowsAheadError:

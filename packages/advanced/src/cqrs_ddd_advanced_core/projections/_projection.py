@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import (
+    ProjectionConflictError,
     ProjectionDefinitionError,
     ProjectorError,
 )
@@ -146,12 +147,16 @@ class Projection:
             How many rows refused.
 
         Raises:
+            ProjectionConflictError: Not guarded, and somebody else changed a row it had read.
             ProjectorError: A handler failed, or an event cannot be read.
             ProjectionValueError: A value does not fit its column.
         """
         rows = ProjectionRows(self.store, self.shapes)
         await self._handle(events, rows)
-        return await rows.write(guarded=guarded)
+        refused = await rows.write(guarded=guarded, checked=not guarded)
+        if refused and not guarded:
+            raise ProjectionConflictError(self.name)
+        return refused
 
     async def apply_one_by_one(self, events: Iterable[StoredEvent]) -> int:
         """Apply events in the current unit of work; each row takes those it has not had.

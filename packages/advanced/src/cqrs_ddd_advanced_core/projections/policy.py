@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionConflictError
 from cqrs_ddd_core.primitives.exceptions import (
     CommitOutcomeUnknownError,
     TransientPersistenceError,
@@ -16,6 +17,7 @@ _TRANSIENT: Final = (
     TransientPersistenceError,
     CommitOutcomeUnknownError,
     ConnectionError,
+    ProjectionConflictError,
     TimeoutError,
 )
 

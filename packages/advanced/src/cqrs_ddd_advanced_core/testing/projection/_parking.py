@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
 from cqrs_ddd_advanced_core.projections import (
     ErrorPolicy,
+    FunctionProjector,
     ParkedEventService,
     ProjectorRegistry,
 )
 from cqrs_ddd_advanced_core.testing.projection._suite import (
+    BASKETS,
+    CUSTOMERS,
+    Bought,
     Poison,
     ProjectionSuite,
     Shop,
@@ -19,7 +24,9 @@ from cqrs_ddd_advanced_core.testing.projection._suite import (
 from cqrs_ddd_core.ports.event_store import StreamId
 
 if TYPE_CHECKING:
-    from cqrs_ddd_advanced_core.projections import Projector
+    from cqrs_ddd_advanced_core.projections import ProjectionRows, Projector
+    from cqrs_ddd_advanced_core.projections.projector import EventHandler
+    from cqrs_ddd_core.domain.events import DomainEvent
 
 __all__ = ["ParkingTests"]
 
@@ -118,6 +125,48 @@ class ParkingTests(ProjectionSuite):
         await worker.stop()
         assert await shop.rows() == await shop.fold()
         assert await shop.store.parked_events.count("shop", 1) == 0
+
+    async def test_retrying_while_a_worker_goes_on_keeps_the_order(self, shop: Shop) -> None:
+        """Whoever comes first, an event never overtakes one of its stream."""
+        await shop.buy("b-1")
+        poison = Poison({1: _ALWAYS})
+        worker = shop.worker(_ordered(poison), batch_size=2)
+        service = _service(shop, _ordered(Poison({})))
+
+        async def buy() -> None:
+            for _ in range(12):
+                await shop.buy("b-1")
+                await shop.buy("b-2")
+                await worker.run_once()
+
+        async def retry() -> None:
+            for _ in range(12):
+                await service.retry("shop")
+                await asyncio.sleep(0)
+
+        await worker.run_once()
+        await asyncio.gather(buy(), retry())
+        for _ in range(6):
+            await worker.run_once()
+        await worker.stop()
+        await service.retry("shop")
+        assert await service.count("shop") == 0
+        assert await shop.rows() == await shop.fold()
+
+
+def _ordered(poison: Poison) -> Projector:
+    """Return a projector that parks, and refuses a purchase that overtook another."""
+    plain = poison.projector().handlers()[Bought]
+
+    async def bought(event: Bought, rows: ProjectionRows) -> None:
+        row = await rows.get("baskets", event.aggregate_id)
+        assert row is None or row["last_number"] < event.number
+        plain(event, rows)
+
+    handlers: dict[type[DomainEvent], EventHandler] = {Bought: bought}
+    return FunctionProjector(
+        "shop", handlers, tables=(CUSTOMERS, BASKETS), error_policy=ErrorPolicy.PARK
+    )
 
 
 def _parking(poison: Poison) -> Projector:

@@ -13,6 +13,7 @@ from cqrs_ddd_advanced_core.projections import ErrorPolicy, Projector, projects
 from cqrs_ddd_advanced_core.testing.projection._suite import (
     BASKETS,
     CUSTOMERS,
+    AsyncShopProjector,
     Bought,
     Poison,
     ProjectionSuite,
@@ -111,6 +112,23 @@ class PartitionTests(ProjectionSuite):
             await worker.start()
         with pytest.raises(ProjectionDefinitionError, match="higher version"):
             await worker.run_once()
+
+    async def test_rows_that_are_read_lose_nothing_to_other_partitions(self, shop: Shop) -> None:
+        """Read, changed and put back, by several workers at once."""
+
+        class Reading(AsyncShopProjector):
+            partitions = 4
+
+        for number in range(8):
+            await shop.buy(f"b-{number}", 6, customer="Ada")
+        workers = [shop.worker(Reading(), batch_size=3) for _ in range(2)]
+        for worker in workers:
+            await worker.start()
+        await shop.is_projected()
+        for worker in workers:
+            await worker.stop()
+        assert await shop.catch_up(Reading()) == 0
+        assert await shop.rows() == await shop.fold()
 
     async def test_amounts_of_several_partitions_add_up(self, shop: Shop) -> None:
         for number in range(8):
