@@ -216,6 +216,22 @@ async def test_values_in_memory_are_dropped_while_the_server_cannot_be_heard(
         assert await layered.get("key") is None
 
 
+async def test_memory_is_not_used_where_the_server_cannot_tell_of_changes(
+    cache: RedisCache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is accepted, and nothing comes, as behind a proxy that keeps messages back."""
+    monkeypatch.setattr("cqrs_ddd_core.adapters.redis._changes._CHANNEL", "elsewhere")
+    async with LayeredCache(InMemoryCache(), cache, max_staleness=0.2) as layered:
+        await eventually(lambda: _is_logged(caplog))
+        assert not layered.is_local
+        await layered.set("key", b"1")
+        assert await layered.get("key") == b"1"
+
+
+async def _is_logged(caplog: pytest.LogCaptureFixture) -> bool:
+    return "no local values" in caplog.text
+
+
 async def _has(cache: LayeredCache, value: bytes) -> bool:
     return await cache.get("key") == value
 

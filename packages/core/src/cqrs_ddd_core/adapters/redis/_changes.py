@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from cqrs_ddd_core.primitives.id_generator import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from cqrs_ddd_core.adapters.redis._driver import AbstractConnection
-    from cqrs_ddd_core.adapters.redis._link import RedisLink
+    from cqrs_ddd_core.adapters.redis._link import Client, RedisLink
 
 __all__ = ["ChangeFeed"]
 
@@ -29,9 +32,10 @@ class ChangeFeed:
     """A connection on which the server itself tells of changed, expired and evicted keys.
 
     It is the client-side caching of Redis in broadcasting mode (redis.io, "Client-side caching in
-    Redis"): nobody who changes a key has to know of it or can forget to tell. What was heard is
-    known to be complete up to a moment: the server is asked again and again, and what it answers
-    comes behind all that it had to tell before.
+    Redis"): nobody who changes a key has to know of it or can forget to tell. First the server has
+    to tell of a change that is made for this, for something between may swallow what it tells.
+    Then what was heard is known to be complete up to a moment: the server is asked again and
+    again, and what it answers comes behind all that it had to tell before.
 
     Args:
         link: To which server.
@@ -47,6 +51,8 @@ class ChangeFeed:
         self._max_silence = max_silence
         self._complete_to = self._next_complete_to = -math.inf
         self._answered = asyncio.Event()
+        self._proof = b""
+        self._proven = asyncio.Event()
         self._is_lost = False
         self._task: asyncio.Task[None] | None = None
 
@@ -88,6 +94,7 @@ class ChangeFeed:
             reading = asyncio.create_task(self._read(connection))
             reading.add_done_callback(lambda _: self._answered.set())
             try:
+                await self._prove()
                 await self._ask_on(connection, reading)
             finally:
                 reading.cancel()
@@ -103,13 +110,23 @@ class ChangeFeed:
         await _command(connection, "CLIENT", "TRACKING", *options)
         await _command(connection, "SUBSCRIBE", _CHANNEL)
 
+    async def _prove(self) -> None:
+        """Change a key and wait to hear of it."""
+        self._proof = f"{self._prefix}p:{new_id()}".encode()
+        self._proven.clear()
+        async with asyncio.timeout(self._link.timeout):
+            await self._link.run(partial(_change, self._proof))
+            await self._proven.wait()
+
     async def _read(self, connection: AbstractConnection) -> None:
         while True:
             kind, *_, content = await connection.read_response()
             if kind == b"pong":
                 self._answered.set()
-            else:
-                await self._hear(content)
+                continue
+            await self._hear(content)
+            if content is not None and self._proof in content:
+                self._proven.set()
 
     async def _ask_on(self, connection: AbstractConnection, reading: asyncio.Task[None]) -> None:
         """Ask whether there is more to hear, until the connection breaks."""
@@ -127,6 +144,10 @@ class ChangeFeed:
                 self._is_lost = False
                 await asyncio.wait([reading], timeout=self._max_silence / _QUESTIONS)
         reading.result()
+
+
+async def _change(name: bytes, client: Client) -> None:
+    await client.set(name, b"", px=1)
 
 
 async def _command(connection: AbstractConnection, *words: object) -> object:
