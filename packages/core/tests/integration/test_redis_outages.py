@@ -8,9 +8,15 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from cqrs_ddd_core.adapters.memory import InMemoryCache
-from cqrs_ddd_core.adapters.redis import CacheUnavailableError, LayeredCache, RedisCache
+from cqrs_ddd_core.adapters.redis import (
+    CacheUnavailableError,
+    LayeredCache,
+    RedisCache,
+    _changes,
+)
 from cqrs_ddd_core.cqrs.answer_cache import AnswerCache, answer_scope
 from cqrs_ddd_core.primitives.exceptions import ConfigurationError, MissingExtraError
 from tools.services.redis import RedisServer
@@ -220,7 +226,12 @@ async def test_memory_is_not_used_where_the_server_cannot_tell_of_changes(
     cache: RedisCache, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All is accepted, and nothing comes, as behind a proxy that keeps messages back."""
-    monkeypatch.setattr("cqrs_ddd_core.adapters.redis._changes._CHANNEL", "elsewhere")
+    command = _changes._command
+
+    async def swallowed(connection: AbstractConnection, *words: object) -> object:
+        return b"OK" if "TRACKING" in words else await command(connection, *words)
+
+    monkeypatch.setattr(_changes, "_command", swallowed)
     async with LayeredCache(InMemoryCache(), cache, max_staleness=0.2) as layered:
         await eventually(lambda: _is_logged(caplog))
         assert not layered.is_local
