@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
             "projection",
             "projection_store",
             "query_repository",
+            "rebuild",
             "snapshot_store",
             "subject_keys",
             "undo_history",
@@ -54,6 +55,7 @@ from cqrs_ddd_advanced_core.testing.query_repository import (
     QueryRepositoryConformance,
     QueryRepositorySubject,
 )
+from cqrs_ddd_advanced_core.testing.rebuild import RebuildConformance, RebuildSubject
 from cqrs_ddd_advanced_core.testing.snapshot_store import (
     SnapshotStoreConformance,
     SnapshotStoreSubject,
@@ -75,6 +77,8 @@ __all__ = [
     "ProjectionSubject",
     "QueryRepositoryConformance",
     "QueryRepositorySubject",
+    "RebuildConformance",
+    "RebuildSubject",
     "SnapshotStoreConformance",
     "SnapshotStoreSubject",
     "SubjectKeysConformance",
