@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["RowTable", "RowTables"]
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1)"
-_version_of: Final = re.compile(r"(.+)(__v[0-9]+)").fullmatch
+#: Tables beside the one that serves: of another version, of the same once more, or set aside.
+_version_of: Final = re.compile(r"(.+?)(__(?:v|again)[0-9]+(?:_x)?)").fullmatch
 
 
 class RowTable:
