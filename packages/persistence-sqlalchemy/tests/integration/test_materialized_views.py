@@ -620,13 +620,21 @@ def test_a_view_is_due_when_events_pause_not_too_often_and_not_too_late(
     stale_since = refreshed_at + timedelta(seconds=first)
     changed_at = stale_since + timedelta(seconds=last)
     due_at = policy.due_at(
-        refreshed_at=refreshed_at, stale_since=stale_since, changed_at=changed_at
+        changed_at, refreshed_at=refreshed_at, stale_since=stale_since, changed_at=changed_at
     )
     just = timedelta(microseconds=2)
     assert due_at >= refreshed_at + timedelta(seconds=min_interval) - just
     assert due_at <= stale_since + timedelta(seconds=policy.max_delay) + just
     if due_at + just < stale_since + timedelta(seconds=policy.max_delay):
         assert due_at >= changed_at + timedelta(seconds=settle) - just
+
+
+def test_a_clock_that_was_set_back_does_not_hold_a_view_up() -> None:
+    policy, now = RefreshPolicy(min_interval=10, settle=1), datetime(2026, 1, 1, tzinfo=UTC)
+    later = now + timedelta(days=1)
+    assert policy.due_at(
+        now, refreshed_at=later, stale_since=later, changed_at=later
+    ) == now + timedelta(seconds=10)
 
 
 @pytest.mark.parametrize(
@@ -698,7 +706,7 @@ async def test_a_wake_up_is_as_good_as_a_poll(shop: AsyncEngine) -> None:
     worker = MaterializedViewRefresher(views, wake_up=wake_up, poll_interval=3600)
     refreshed = asyncio.Event()
     wake_up.listen(projection_topic("country_sales"), refreshed.set)
-    async with running(worker):
+    async with running(worker), asyncio.timeout(30):
         await refreshed.wait()
         refreshed.clear()
         position = await place(shop, "CH")

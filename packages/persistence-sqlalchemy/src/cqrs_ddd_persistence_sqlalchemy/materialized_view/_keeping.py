@@ -93,7 +93,10 @@ class ViewKeeper:
         if not stale:
             return None
         return self._table.view.policy.due_at(
-            refreshed_at=record.refreshed_at, stale_since=min(stale), changed_at=max(changed)
+            record.now,
+            refreshed_at=record.refreshed_at,
+            stale_since=min(stale),
+            changed_at=max(changed),
         )
 
     async def _look(self, tenant_id: str, record: ViewRecord) -> Watch:

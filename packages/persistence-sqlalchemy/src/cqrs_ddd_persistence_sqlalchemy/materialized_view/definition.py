@@ -53,20 +53,26 @@ class RefreshPolicy:
             raise ConfigurationError(msg)
 
     def due_at(
-        self, *, refreshed_at: datetime | None, stale_since: datetime, changed_at: datetime
+        self,
+        now: datetime,
+        *,
+        refreshed_at: datetime | None,
+        stale_since: datetime,
+        changed_at: datetime,
     ) -> datetime:
         """Return when a stale view is to be refreshed.
 
         Args:
+            now: By the clock of the other times, which may have been set back since.
             refreshed_at: When its last refresh ended.
             stale_since: When the first event came that it does not show.
             changed_at: When the last event came that concerns it.
         """
-        settled = changed_at + timedelta(seconds=self.settle)
+        settled = min(changed_at, now) + timedelta(seconds=self.settle)
         wanted = min(settled, stale_since + timedelta(seconds=self.max_delay))
         if refreshed_at is None:
             return wanted
-        return max(wanted, refreshed_at + timedelta(seconds=self.min_interval))
+        return max(wanted, min(refreshed_at, now) + timedelta(seconds=self.min_interval))
 
 
 @dataclass(frozen=True, slots=True)
