@@ -52,7 +52,7 @@ class MappedProjector(Projector):
         error_policy: ErrorPolicy | None = None,
     ) -> None:
         self.name = name
-        self.tables = (table, *others)
+        self.tables: Sequence[ProjectionSchema] = (table, *others)
         self.version = version
         self.partitions = partitions
         self.error_policy = error_policy

@@ -31,7 +31,7 @@ from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 from cqrs_ddd_core.testing.conformance import Conformance
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from cqrs_ddd_advanced_core.projections.projector import EventHandler
     from cqrs_ddd_core.ports.event_store import StoredEvent
@@ -94,7 +94,7 @@ class ShopProjector(Projector):
     """Plain functions."""
 
     name = "shop"
-    tables = (CUSTOMERS, BASKETS)
+    tables: Sequence[ProjectionSchema] = (CUSTOMERS, BASKETS)
 
     @projects
     def bought(self, event: Bought, rows: ProjectionRows) -> None:
@@ -111,7 +111,7 @@ class AsyncShopProjector(Projector):
     """Coroutines that read what they write."""
 
     name = "shop"
-    tables = (CUSTOMERS, BASKETS)
+    tables: Sequence[ProjectionSchema] = (CUSTOMERS, BASKETS)
 
     @projects(Bought)
     async def bought(self, event: Bought, rows: ProjectionRows) -> None:
