@@ -19,21 +19,31 @@ class Program:
         self.event_sourced = event_sourced
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        with self.start(*arguments) as process:
-            output, errors = process.communicate()
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+        return _finished(self.start(*arguments))
+
+    def insights(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return _finished(self._start("record_store.insights", *arguments))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        database = ["--database-url", self.database_url] if self.database_url else []
         way = ["--event-sourced"] if self.event_sourced else []
+        return self._start("record_store", *way, *arguments)
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        database = ["--database-url", self.database_url] if self.database_url else []
         return subprocess.Popen(
-            [sys.executable, "-m", "record_store", *database, *way, *arguments],
+            [sys.executable, "-m", module, *database, *arguments],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(EXAMPLES)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+
+def _finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    with process:
+        output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
 def last_line(result: subprocess.CompletedProcess[str]) -> str:
