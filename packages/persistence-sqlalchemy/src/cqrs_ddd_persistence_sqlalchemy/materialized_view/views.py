@@ -95,7 +95,8 @@ class MaterializedViews:
         views: The views; those in other processes may be others.
         event_store: The feed they follow; that of the same database when not given.
         checkpoints: Of the projections they read; those of the same database when not given.
-        tenants: For whom it is kept how fresh a view is; for the current one when not given.
+        tenants: Whose events make views stale, and for whom it is kept how fresh they are; the
+            current one when not given.
         backoff: How long to wait after refreshes that failed, in seconds.
 
     Raises:
