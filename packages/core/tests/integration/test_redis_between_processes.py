@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from random import Random
 from typing import Final
 from uuid import uuid4
 
@@ -286,3 +287,87 @@ async def test_what_somebody_else_wrote_under_the_prefix_is_a_miss(
         assert found == [None, None, None, None, b"x", None]
         assert await cache.get_or_set({"0": b"1", "3": b"1"}) == {"0": b"1", "3": b"1"}
         assert cache.is_local
+
+
+class Number:
+    def dump(self, answer: int, /) -> bytes:
+        return str(answer).encode()
+
+    def load(self, data: bytes, /) -> int:
+        return int(data)
+
+
+class World:
+    """A number that grows, and what everybody was told of it already."""
+
+    def __init__(self) -> None:
+        self.truth = 0
+        self.told = 0
+        self.random = Random(7)  # noqa: S311 - any sequence will do
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self.random.choice([0, 0, 0, 0.001, 0.003]))
+
+    async def change(self, answers: AnswerCache) -> int:
+        self.truth += 1
+        truth = self.truth
+        await self.pause()
+        await answers.forget([answer_scope("number")])
+        self.told = max(self.told, truth)
+        return truth
+
+    async def ask(self, answers: AnswerCache) -> int:
+        async def compute() -> int:
+            truth = self.truth
+            await self.pause()
+            return truth
+
+        scopes = [answer_scope("number"), answer_scope("other")]
+        return (await answers.get(scopes, compute, ttl=60, codec=Number())).result
+
+
+async def test_nobody_ever_gets_an_answer_from_before_a_change_that_was_told(
+    redis_url: str, prefix: str, remote: RedisCache
+) -> None:
+    """C-13, in every order in which things can happen: asked, computed, changed and forgotten."""
+    world = World()
+
+    async def ask_on(answers: AnswerCache) -> None:
+        for _ in range(150):
+            told = world.told
+            assert await world.ask(answers) >= told
+            await world.pause()
+
+    async def change_on(answers: AnswerCache) -> None:
+        for _ in range(60):
+            await world.change(answers)
+            await world.pause()
+
+    async with RedisCache(redis_url, prefix=prefix, timeout=5) as other:
+        here, there = AnswerCache(remote), AnswerCache(other)
+        work = [ask_on(here), ask_on(here), ask_on(there), ask_on(there)]
+        await asyncio.gather(*work, change_on(here), change_on(there))
+        assert [await world.ask(here), await world.ask(there)] == [120, 120]
+
+
+async def test_with_memory_in_front_a_process_sees_its_own_changes_at_once(
+    redis_url: str, prefix: str, remote: RedisCache
+) -> None:
+    world = World()
+
+    async def work_on(answers: AnswerCache) -> None:
+        for _ in range(80):
+            changed = await world.change(answers)
+            assert await world.ask(answers) >= changed
+            await world.pause()
+
+    async with (
+        RedisCache(redis_url, prefix=prefix, timeout=5) as other,
+        layered(remote) as near,
+        layered(other) as far,
+    ):
+        here, there = AnswerCache(near), AnswerCache(far)
+        await asyncio.gather(work_on(here), work_on(here), work_on(there))
+        async with asyncio.timeout(20):
+            while [await world.ask(here), await world.ask(there)] != [240, 240]:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
