@@ -117,7 +117,7 @@ class MyAggregate(EventSourcedAggregateMixin, AggregateRoot[str]):
     seen: int = 0
 
     def __init__(self, *ids: str, **fields: Any) -> None:
-        super().__init__(**{"id": one for one in ids}, **fields)
+        super().__init__(**dict(zip(["id"], ids, strict=False)), **fields)
 
     def do_something(self, data: dict[str, Any]) -> None:
         self.raise_event(SomethingHappened(aggregate_id=self.id, data=data))
