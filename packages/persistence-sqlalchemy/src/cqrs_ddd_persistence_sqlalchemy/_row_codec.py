@@ -16,28 +16,21 @@ from cqrs_ddd_persistence_sqlalchemy._sqlite_functions import EXACT
 
 __all__ = ["POSTGRES", "SQLITE", "RowCodec", "key_codec", "scaled"]
 
-#: Digits before and behind the point that PostgreSQL keeps of a number.
-_DIGITS: Final = (131_072, 16_383)
-
-
-def _same(value: Any) -> Any:
-    return value
-
 
 class RowCodec(NamedTuple):
     """A column's values on their way.
 
     Attributes:
-        encode: Makes of a value what the driver, or JSON, can carry.
-        decode: Makes the value of what was read.
+        encode: Makes of a value what the driver, or JSON, can carry; ``None``: it is that already.
+        decode: Makes the value of what was read, likewise.
         carried: PostgreSQL's type of what is carried.
         unpack: SQL that makes the column's value of ``{}``, what was carried.
         read: SQL that reads ``{}``, the column.
         add: SQL that adds ``{1}`` to ``{0}``, which may be NULL; empty when it is no number.
     """
 
-    encode: Callable[[Any], Any] = _same
-    decode: Callable[[Any], Any] = _same
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
     carried: str = ""
     unpack: str = "{}"
     read: str = "{}"
@@ -46,32 +39,29 @@ class RowCodec(NamedTuple):
 
 def key_codec(codec: RowCodec, type_: type) -> RowCodec:
     """Return the codec of a key column: equal keys are written alike."""
-    if type_ is Decimal:
-        return codec._replace(encode=lambda value: codec.encode(EXACT.normalize(value)))
-    return codec
+    return _first(EXACT.normalize, codec) if type_ is Decimal else codec
 
 
 def scaled(codec: RowCodec, scale: int) -> RowCodec:
     """Return the codec of a column that would round what has more digits behind the point."""
+    last_digit = Decimal(1).scaleb(-scale)
 
-    def encode(value: Decimal) -> Any:
-        if value != EXACT.quantize(value, Decimal(1).scaleb(-scale)):
-            raise ValueError(f"the column keeps {scale} digits behind the point")
-        return codec.encode(value)
+    def check(value: Decimal) -> Decimal:
+        EXACT.quantize(value, last_digit)
+        return value
 
-    return codec._replace(encode=encode)
+    return _first(check, codec)
 
 
-def _decimal(value: Decimal) -> Decimal:
-    exponent = value.as_tuple().exponent
-    if value.adjusted() >= _DIGITS[0] or -int(exponent) > _DIGITS[1]:
-        raise ValueError("the number has too many digits")
-    # Of zeros there is one, whatever its sign.
-    return value or EXACT.plus(value)
+def _first(prepare: Callable[[Any], Any], codec: RowCodec) -> RowCodec:
+    encode = codec.encode
+    if encode is None:
+        return codec._replace(encode=prepare)
+    return codec._replace(encode=lambda value: encode(prepare(value)))
 
 
 def _decimal_text(value: Decimal) -> str:
-    return str(_decimal(value))
+    return str(EXACT.plus(value))
 
 
 def _json_text(value: Any) -> str:
@@ -91,7 +81,7 @@ POSTGRES: Final[Mapping[type, RowCodec]] = {
     bool: RowCodec(carried="boolean"),
     int: RowCodec(carried="bigint", add=_NUMBER_ADD),
     float: RowCodec(carried="double precision", add=_NUMBER_ADD),
-    Decimal: RowCodec(_decimal, carried="numeric", add=_NUMBER_ADD),
+    Decimal: RowCodec(EXACT.plus, carried="numeric", add=_NUMBER_ADD),
     str: RowCodec(carried="text"),
     bytes: RowCodec(carried="bytea"),
     datetime: RowCodec(decode=to_datetime, carried="timestamp with time zone"),

@@ -54,6 +54,8 @@ class RowSQL:
                 *(f"t.{self._quote(key)} = {self._value(key)}" for key in schema.key),
             ]
         )
+        #: What is known of kinds of changes, for who writes them.
+        self.kinds: dict[tuple[object, ...], Any] = {}
         self.upsert = lru_cache(maxsize=256)(self._upsert)
         self.update = lru_cache(maxsize=256)(self._update)
 
@@ -148,18 +150,23 @@ class RowSQL:
         """Return what is given of every row for a change, in this order."""
         return (*self.schema.key, *sets, *adds, *_GUARDS)
 
-    def rows(self, rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
-        """Return rows of carried values as arguments."""
-        if not self._postgres:
-            return [to_json(rows).decode()]
-        return list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(width)]
+    def args(self, columns: Sequence[list[Any]]) -> list[Any]:
+        """Return carried values of rows as arguments."""
+        if self._postgres:
+            return list(columns)
+        return [to_json(list(zip(*columns, strict=True))).decode()]
+
+    def decoded_key(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        """Return a fetched key."""
+        return tuple(map(self._decode, self.schema.key, row))
 
     def decoded(self, row: Sequence[Any]) -> dict[str, Any]:
         """Return a fetched row by column name."""
-        return {
-            name: None if value is None else self.codecs[name].decode(value)
-            for name, value in zip(self.columns, row, strict=True)
-        }
+        return dict(zip(self.columns, map(self._decode, self.columns, row), strict=True))
+
+    def _decode(self, name: str, value: Any) -> Any:
+        decode = self.codecs[name].decode
+        return value if decode is None or value is None else decode(value)
 
     # --- parts ----------------------------------------------------------------------------------
 

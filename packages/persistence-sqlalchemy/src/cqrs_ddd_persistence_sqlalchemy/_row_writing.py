@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionValueError
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from cqrs_ddd_persistence_sqlalchemy._dialect import DriverConnection
     from cqrs_ddd_persistence_sqlalchemy._row_sql import RowSQL
 
-__all__ = ["RowWriter", "encoded"]
+__all__ = ["RowWriter", "encoded_keys"]
 
+#: Kinds of changes of one table that are remembered at most.
+_KINDS_KNOWN: Final = 256
 _NUMBERS: Final = (int, float, Decimal)
 
 
@@ -69,7 +72,7 @@ class RowWriter:
     async def apply(self, changes: Iterable[RowChange]) -> list[RowKey]:
         """Apply changes of different rows, and return the keys of those that were refused."""
         kinds: dict[_Kind, list[_Change]] = {}
-        for one in sorted(map(self._fit_key, changes), key=_key):
+        for one in sorted(map(self._fit_key, changes), key=itemgetter(0)):
             kinds.setdefault(self._kind(one.change), []).append(one)
         if len(kinds) == 1 and next(iter(kinds)).upserts:
             return [
@@ -99,14 +102,18 @@ class RowWriter:
     # --- one statement each ---------------------------------------------------------------------
 
     async def _lock(self, keys: Sequence[RowKey]) -> set[RowKey]:
-        ordered = [encoded(self._sql, self._schema.key, key) for key in sorted(keys)]
-        return self._decoded(await self._fetch(self._sql.lock(), ordered, len(self._schema.key)))
+        args = self._sql.args(list(encoded_keys(self._sql, sorted(keys))))
+        rows = await self._connection.fetch(self._sql.lock(), self._tenant_id, *args)
+        return self._decoded(rows)
 
     async def _upsert(self, kind: _Kind, some: Sequence[_Change]) -> list[_Change]:
         defaults = tuple(self._defaults(kind))
         statement = self._sql.upsert(kind.sets, kind.adds, defaults, self._guarded)
-        codecs, columns = self._sql.codecs, self._schema.columns
-        scalars = [codecs[name].encode(columns[name].default) for name in defaults]
+        columns = self._schema.columns
+        scalars = [
+            _encoded(self._sql, name, [self._schema.fit(name, columns[name].default)])[0]
+            for name in defaults
+        ]
         if self._guarded:
             scalars.append(min(one.change.first_position for one in some))
         left = await self._run(statement, kind, some, *scalars)
@@ -137,18 +144,12 @@ class RowWriter:
         """Run a statement for some changes, and return those it left out."""
         if not some:
             return []
-        rows = [self._carried(kind, one) for one in some]
-        written = await self._fetch(statement, rows, len(rows[0]), *scalars)
+        args = self._sql.args(self._columns(kind, some))
+        written = await self._connection.fetch(statement, self._tenant_id, *args, *scalars)
         if len(written) == len(some):
             return []
         keys = self._decoded(written)
         return [one for one in some if one.key not in keys]
-
-    async def _fetch(
-        self, statement: str, rows: Sequence[Sequence[Any]], width: int, *scalars: Any
-    ) -> Sequence[Any]:
-        args = self._sql.rows(rows, width)
-        return await self._connection.fetch(statement, self._tenant_id, *args, *scalars)
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -167,6 +168,22 @@ class RowWriter:
             raise ProjectionValueError(f"{self._schema.name}: {error}") from None
 
     def _kind(self, change: RowChange) -> _Kind:
+        # Handlers make few kinds of changes, again and again.
+        known = self._sql.kinds
+        shape = (
+            change.is_delete,
+            change.expected_version is None,
+            tuple(change.sets),
+            tuple(change.adds),
+        )
+        kind = known.get(shape)
+        if kind is None:
+            kind = self._new_kind(change)
+            if len(known) < _KINDS_KNOWN:
+                known[shape] = kind
+        return kind
+
+    def _new_kind(self, change: RowChange) -> _Kind:
         if change.is_delete:
             return _NOTHING
         sets = tuple(sorted(change.sets.keys() - set(self._schema.key)))
@@ -198,38 +215,43 @@ class RowWriter:
         columns = self._schema.columns.items()
         return (name for name, one in columns if name not in given and one.default is not None)
 
-    def _carried(self, kind: _Kind, one: _Change) -> list[Any]:
-        change, schema = one.change, self._schema
-        row = encoded(self._sql, schema.key, one.key)
-        row += encoded(
-            self._sql, kind.sets, (schema.fit(name, change.sets[name]) for name in kind.sets)
-        )
-        row += encoded(
-            self._sql, kind.adds, (schema.fit(name, change.adds[name]) for name in kind.adds)
-        )
-        row += (change.first_position, change.last_position, change.expected_version)
-        return row
+    def _columns(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
+        """Return what is carried of some changes, column by column."""
+        fit, changes = self._schema.fit, [one.change for one in some]
+        columns = list(encoded_keys(self._sql, [one.key for one in some]))
+        for name in kind.sets:
+            values = [fit(name, change.sets[name]) for change in changes]
+            columns.append(_encoded(self._sql, name, values))
+        for name in kind.adds:
+            values = [fit(name, change.adds[name]) for change in changes]
+            columns.append(_encoded(self._sql, name, values))
+        columns.append([change.first_position for change in changes])
+        columns.append([change.last_position for change in changes])
+        columns.append([change.expected_version for change in changes])
+        return columns
 
     def _decoded(self, rows: Iterable[Any]) -> set[RowKey]:
-        decode = [self._sql.codecs[name].decode for name in self._schema.key]
-        return {tuple(make(part) for make, part in zip(decode, row, strict=True)) for row in rows}
+        return {self._sql.decoded_key(row) for row in rows}
 
 
-def encoded(sql: RowSQL, names: Sequence[str], values: Iterable[Any]) -> list[Any]:
-    """Return values of columns as they are carried.
+def encoded_keys(sql: RowSQL, keys: Sequence[RowKey]) -> Iterable[list[Any]]:
+    """Yield keys of rows as they are carried, column by column.
 
     Raises:
         ProjectionValueError: One does not fit.
     """
-    codecs, row = sql.codecs, []
-    for name, value in zip(names, values, strict=True):
-        try:
-            row.append(None if value is None else codecs[name].encode(value))
-        except (ValueError, ArithmeticError) as error:
-            msg = f"{sql.schema.name}.{name}: {error}"
-            raise ProjectionValueError(msg) from None
-    return row
+    for place, name in enumerate(sql.schema.key):
+        yield _encoded(sql, name, [key[place] for key in keys])
 
 
-def _key(one: _Change) -> RowKey:
-    return one.key
+def _encoded(sql: RowSQL, name: str, values: list[Any]) -> list[Any]:
+    encode = sql.codecs[name].encode
+    if encode is None:
+        return values
+    try:
+        return [None if value is None else encode(value) for value in values]
+    except ArithmeticError:
+        msg = f"{sql.schema.name}.{name}: the number has too many digits"
+        raise ProjectionValueError(msg) from None
+    except ValueError as error:
+        raise ProjectionValueError(f"{sql.schema.name}.{name}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EXACT", "add_functions"]
 
-#: Wide enough for every number PostgreSQL keeps; what would be rounded all the same is refused.
+#: Numbers that PostgreSQL keeps as they are: up to 16,384 digits, and as many behind the point.
+#: What would be rounded is refused.
 EXACT: Final = Context(
-    prec=160_000, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation]
+    prec=16_384, Emax=131_071, Emin=0, traps=[Inexact, InvalidOperation, Overflow]
 )
 
 

@@ -17,7 +17,7 @@ from cqrs_ddd_persistence_sqlalchemy._aggregate_storage import translated
 from cqrs_ddd_persistence_sqlalchemy._errors import is_value_error
 from cqrs_ddd_persistence_sqlalchemy._row_table import TENANT
 from cqrs_ddd_persistence_sqlalchemy._row_tables import RowTables
-from cqrs_ddd_persistence_sqlalchemy._row_writing import RowWriter, encoded
+from cqrs_ddd_persistence_sqlalchemy._row_writing import RowWriter, encoded_keys
 from cqrs_ddd_persistence_sqlalchemy._session import (
     Snapshot,
     database_of,
@@ -156,7 +156,7 @@ class SQLAlchemyProjectionStore(IProjectionStore):
         }
         if not fitted:
             return {}
-        args = sql.rows([encoded(sql, schema.key, key) for key in fitted], len(schema.key))
+        args = sql.args(list(encoded_keys(sql, list(fitted))))
         async with self._reading() as connection:
             rows = await connection.fetch(sql.fetch(), _tenant(), *args)
         found = map(sql.decoded, rows)
