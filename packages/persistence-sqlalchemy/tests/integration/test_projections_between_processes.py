@@ -69,8 +69,8 @@ async def _worker(engine: AsyncEngine, mode: str) -> AsyncIterator[None]:
         yield
     finally:
         _, errors = await process.communicate(b"")
-        # A switch takes the projection from the worker, which says so.
-        assert [line for line in errors.splitlines() if not line.endswith(b"was stopped")] == []
+        # A switch takes the projection from the worker, which says so, but is no failure.
+        assert (process.returncode, b"Traceback" in errors) == (0, False)
 
 
 def _bank(engine: AsyncEngine, wake_up: PostgresWakeUp | None) -> Bank:
