@@ -124,6 +124,11 @@ class RowTables:
         table = self.of(schema).table
         return f"DROP TABLE IF EXISTS {self._dialect.identifier_preparer.format_table(table)}"
 
+    def locking(self, schema: ProjectionSchema) -> str:
+        """Return the statement that keeps others from writing a table, but not from reading."""
+        table = self._dialect.identifier_preparer.format_table(self.of(schema).table)
+        return f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"
+
     def _physical(self, name: str) -> str:
         base, version = self._split(name)
         return self._own[base].name + version if base in self._own else name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import func, select
 
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from cqrs_ddd_persistence_sqlalchemy._session import Source
 
 __all__ = ["SQLAlchemyProjectionStore"]
+
+_LOCK_TIMEOUT: Final = "SET LOCAL lock_timeout TO '300ms'"
 
 
 class SQLAlchemyProjectionStore(IProjectionStore):
@@ -118,13 +120,21 @@ class SQLAlchemyProjectionStore(IProjectionStore):
             await connection.execute(self._tables.dropping(schema))
 
     async def clear(self, schema: ProjectionSchema) -> None:
-        async with single_statement(self._database) as connection:
+        async with writing(self._database) as connection:
+            if self._database.is_postgres:
+                # Rows of a batch under way would not be seen, and would stay.
+                await connection.execute(self._tables.locking(schema))
             await connection.execute(self._tables.of(schema).sql.clear(), _tenant())
 
     async def rename(self, names: Sequence[tuple[str, str]]) -> None:
         async with writing(self._database) as connection:
+            if self._database.is_postgres:
+                # Who waits for a table that somebody reads keeps all others waiting behind.
+                await connection.execute(_LOCK_TIMEOUT)
             for old, new in names:
                 await connection.execute(self._tables.renaming(old, new))
+            if self._database.is_postgres:
+                await connection.execute("SET LOCAL lock_timeout TO DEFAULT")
 
     # --- rows -----------------------------------------------------------------------------------
 

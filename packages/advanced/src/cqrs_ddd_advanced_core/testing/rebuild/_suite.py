@@ -84,7 +84,7 @@ class RebuiltShop(Shop):
     @asynccontextmanager
     async def working(self, *projectors: ShopProjector) -> AsyncIterator[None]:
         """Let a worker of each projector go on in the background."""
-        workers = [self.worker(projector, batch_size=3) for projector in projectors]
+        workers = [self.worker(projector, batch_size=20) for projector in projectors]
         for worker in workers:
             await worker.start()
         try:
@@ -102,7 +102,7 @@ class RebuiltShop(Shop):
     async def _sell(self, baskets: int) -> None:
         for number in range(baskets):
             await self.buy(f"b-{number}")
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ class UnderLoadTests(RebuildSuite):
         await shop.fill(baskets=5, each=4)
         await shop.catch_up(before)
         async with shop.working(before, before, after), shop.selling(baskets=6):
-            rebuilders = [shop.rebuilder(after, lease_seconds=0.6) for _ in range(2)]
+            rebuilders = [shop.rebuilder(after, lease_seconds=0.6, batch_size=100) for _ in range(2)]
             await asyncio.gather(*(one.build("shop") for one in rebuilders))
             verification = await rebuilders[0].verify("shop")
             assert verification.is_equal, verification.to_markdown()
@@ -50,7 +50,7 @@ class UnderLoadTests(RebuildSuite):
     async def test_the_same_version_again_while_the_shop_is_open(self, shop: RebuiltShop) -> None:
         """F36."""
         await shop.open()
-        rebuilder = shop.rebuilder(ShopProjector())
+        rebuilder = shop.rebuilder(ShopProjector(), batch_size=100)
         async with shop.working(ShopProjector(), ShopProjector()), shop.selling():
             for _ in range(2):
                 verification = await rebuilder.rebuild("shop")

@@ -156,9 +156,9 @@ class VerifyingTests(RebuildSuite):
     async def test_builds_meet_while_purchases_keep_arriving(self, shop: RebuiltShop) -> None:
         await shop.open()
         async with shop.working(ShopProjector()), shop.selling():
-            rebuilder = shop.rebuilder()
+            rebuilder = shop.rebuilder(batch_size=100)
             await rebuilder.build("shop")
-            for _ in range(5):
+            for _ in range(3):
                 assert (await rebuilder.verify("shop")).is_equal
         await shop.catch_up()
         assert await shop.rows() == await shop.fold()
@@ -174,9 +174,9 @@ class VerifyingTests(RebuildSuite):
         await shop.fill(baskets=6, each=2)
         await shop.catch_up(Divided())
         async with shop.working(Divided()), shop.selling(baskets=8):
-            rebuilder = shop.rebuilder(DividedV2())
+            rebuilder = shop.rebuilder(DividedV2(), batch_size=100)
             await rebuilder.build("shop")
-            for _ in range(3):
+            for _ in range(2):
                 assert (await rebuilder.verify("shop")).is_equal
 
     async def _verify(self, shop: RebuiltShop) -> Verification:
