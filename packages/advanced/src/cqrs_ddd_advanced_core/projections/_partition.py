@@ -96,7 +96,7 @@ class ProjectionPartition:
         self._due_at = 0.0
 
     async def drain(self, may_go_on: Callable[[], bool]) -> int:
-        """Apply batch after batch while there are events; return how many were looked at.
+        """Apply batch after batch while there are events; return how many there were.
 
         Errors are noted here and do not concern other partitions.
         """
@@ -131,9 +131,10 @@ class ProjectionPartition:
         if bound is not None and bound < position:
             events = [event for event in events if event.position <= bound]
             position, is_last = bound, True
+        mine = self._mine(events)
         if position > self.lease.position:
-            await self._work_off(self._mine(events), position)
-        return len(events), is_last
+            await self._work_off(mine, position)
+        return len(mine), is_last
 
     def _mine(self, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
         if self._partitions == 1:
