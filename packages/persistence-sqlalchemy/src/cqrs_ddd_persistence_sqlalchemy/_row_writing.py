@@ -70,19 +70,17 @@ class RowWriter:
         self._tenant_id = get_context().tenant_id
 
     async def apply(self, changes: Iterable[RowChange]) -> list[RowKey]:
-        """Apply changes of different rows, and return the keys of those that were refused."""
+        """Apply changes of different rows, and return the keys of the refused ones in order."""
         kinds: dict[_Kind, list[_Change]] = {}
         for one in sorted(map(self._fit_key, changes), key=itemgetter(0)):
             kinds.setdefault(self._kind(one.change), []).append(one)
-        if len(kinds) == 1 and next(iter(kinds)).upserts:
-            return [
-                one.key for kind, some in kinds.items() for one in await self._upsert(kind, some)
-            ]
-        present = await self._lock([one.key for some in kinds.values() for one in some])
+        is_one_upsert = len(kinds) == 1 and next(iter(kinds)).upserts
+        keys = [one.key for some in kinds.values() for one in some]
+        present: set[RowKey] = set() if is_one_upsert else await self._lock(keys)
         left: list[_Change] = []
         for kind, some in kinds.items():
             left += await self._write(kind, some, present)
-        return [one.key for one in left]
+        return sorted(one.key for one in left)
 
     async def _write(
         self, kind: _Kind, some: Sequence[_Change], present: set[RowKey]
@@ -97,7 +95,12 @@ class RowWriter:
                 *await self._delete(there),
                 *(one for one in missing if one.change.expected_version),
             ]
-        return [*await self._update(kind, there), *await self._insert(missing)]
+        refused = [one for one in missing if one.change.expected_version]
+        made_by_others = await self._insert(
+            [one for one in missing if not one.change.expected_version]
+        )
+        # Who expected nothing of them changes them as they are now.
+        return [*refused, *await self._update(kind, [*there, *made_by_others])]
 
     # --- one statement each ---------------------------------------------------------------------
 
@@ -127,16 +130,12 @@ class RowWriter:
         return await self._run(self._sql.delete(guarded=self._guarded), _NOTHING, some)
 
     async def _insert(self, some: Sequence[_Change]) -> list[_Change]:
-        """Make rows that are not there; those that expected one are refused."""
-        refused = [one for one in some if one.change.expected_version]
-        made = [
-            one._replace(change=self._whole(one.change))
-            for one in some
-            if not one.change.expected_version
-        ]
+        """Make rows that were not there; return the changes of those others have made since."""
         names = tuple(name for name in self._schema.columns if name not in self._schema.key)
         whole = _Kind(deletes=False, upserts=False, sets=names, adds=())
-        return [*refused, *await self._run(self._sql.insert(names), whole, made)]
+        rows = [one._replace(change=self._whole(one.change)) for one in some]
+        left = {one.key for one in await self._run(self._sql.insert(names), whole, rows)}
+        return [one for one in some if one.key in left]
 
     async def _run(
         self, statement: str, kind: _Kind, some: Sequence[_Change], *scalars: Any

@@ -26,8 +26,8 @@ JSON_TYPE: Final = JSON().with_variant(JSONB(), "postgresql")
 class UTCDateTime(TypeDecorator["datetime"]):
     """An aware datetime on both databases; SQLite keeps UTC text that sorts by time."""
 
-    impl = DateTime(timezone=True)
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = DateTime(timezone=True)
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the type of the column."""

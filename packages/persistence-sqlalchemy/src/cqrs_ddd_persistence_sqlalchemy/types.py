@@ -24,8 +24,8 @@ class ExactDecimal(TypeDecorator[Decimal]):
     as the number it is.
     """
 
-    impl = Numeric
-    cache_ok = True
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = Numeric
+    cache_ok: bool | None = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the type of the column."""

@@ -235,6 +235,23 @@ async def test_upserts_in_opposite_order_do_not_deadlock(postgres_engine: AsyncE
     assert {one["_version"] for one in await store.query(SALES, QueryOptions())} == {13}
 
 
+async def test_of_those_who_make_a_row_at_once_nobody_is_lost(engine: AsyncEngine) -> None:
+    """Rows that partitions share, made by a change that is an upsert, and by one that is not."""
+    store = SQLAlchemyProjectionStore(engine)
+    await store.ensure(CUSTOMERS)
+    await store.ensure(SALES)
+    made = RowChange(("eu", 1), 1, 1, sets={"name": "Ada"}, adds={"orders": 1})
+    both = ((CUSTOMERS, made), (SALES, sold("a", 1)))
+    await asyncio.gather(
+        *(store.apply(schema, [one], guarded=False) for _ in range(8) for schema, one in both)
+    )
+    customer, product = await row(store, ("eu", 1), CUSTOMERS), await row(store, ("a",))
+    assert customer is not None
+    assert product is not None
+    assert (customer["orders"], customer["_version"]) == (5 + 8, 8)
+    assert (product["sold"], product["_version"]) == (8, 8)
+
+
 async def test_any_number_of_rows_costs_one_statement(postgres_engine: AsyncEngine) -> None:
     store = SQLAlchemyProjectionStore(postgres_engine)
     await store.ensure(SALES)
