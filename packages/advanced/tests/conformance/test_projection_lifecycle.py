@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cqrs_ddd_advanced_core.adapters.memory import InMemoryProjectionStore
-from cqrs_ddd_advanced_core.testing.projection_lifecycle import (
+from cqrs_ddd_advanced_core.testing import (
     ProjectionLifecycleConformance,
     ProjectionLifecycleSubject,
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from cqrs_ddd_advanced_core.testing.projection_lifecycle import (
+from cqrs_ddd_advanced_core.testing import (
     ProjectionLifecycleConformance,
     ProjectionLifecycleSubject,
 )

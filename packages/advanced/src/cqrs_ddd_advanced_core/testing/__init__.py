@@ -19,6 +19,7 @@ pytest.register_assert_rewrite(
             "event_replay",
             "parked_events",
             "projection",
+            "projection_lifecycle",
             "projection_store",
             "query_repository",
             "rebuild",
@@ -47,6 +48,10 @@ from cqrs_ddd_advanced_core.testing.parked_events import (
     ParkedEventsSubject,
 )
 from cqrs_ddd_advanced_core.testing.projection import ProjectionConformance, ProjectionSubject
+from cqrs_ddd_advanced_core.testing.projection_lifecycle import (
+    ProjectionLifecycleConformance,
+    ProjectionLifecycleSubject,
+)
 from cqrs_ddd_advanced_core.testing.projection_store import (
     ProjectionStoreConformance,
     ProjectionStoreSubject,
@@ -72,6 +77,8 @@ __all__ = [
     "ParkedEventsConformance",
     "ParkedEventsSubject",
     "ProjectionConformance",
+    "ProjectionLifecycleConformance",
+    "ProjectionLifecycleSubject",
     "ProjectionStoreConformance",
     "ProjectionStoreSubject",
     "ProjectionSubject",
