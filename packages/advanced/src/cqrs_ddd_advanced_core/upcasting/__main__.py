@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pkgutil
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 from cqrs_ddd_advanced_core.upcasting.catalogue import SchemaCatalogue
 from cqrs_ddd_advanced_core.upcasting.registry import UpcasterRegistry
@@ -16,6 +14,8 @@ try:
     import typer
     from rich.console import Console
     from rich.table import Table
+
+    from cqrs_ddd_advanced_core._command_line import load_target, plain
 except ImportError as _error:
     raise MissingExtraError("the schema check", "cqrs-ddd-advanced-core", "cli") from _error
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cqrs_ddd_advanced_core.upcasting.catalogue import SchemaProblem
-
-T = TypeVar("T")
 
 
 def main() -> None:
@@ -48,8 +46,8 @@ def check_schemas(
     Fails when events that may be stored could no longer be read.
     """
     console = Console(stderr=True)
-    events = _load(registry, EventTypeRegistry)
-    known = None if upcasters is None else _load(upcasters, UpcasterRegistry)
+    events = load_target(registry, EventTypeRegistry)
+    known = None if upcasters is None else load_target(upcasters, UpcasterRegistry)
     files = SchemaCatalogue(catalogue)
     try:
         found = files.compare(events, known) if check else files.update(events, known)
@@ -66,30 +64,11 @@ def check_schemas(
         raise typer.Exit(1)
 
 
-def _load(target: str, kind: type[T]) -> T:
-    # As for `python -m`: the project's own modules are found from where it is run.
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = pkgutil.resolve_name(target)
-    except (ImportError, AttributeError, ValueError) as error:
-        msg = f"{target} cannot be imported: {error}"
-        raise typer.BadParameter(msg) from error
-    if not isinstance(found, kind):
-        msg = f"{target} is no {kind.__name__}"
-        raise typer.BadParameter(msg)
-    return found
-
-
 def _table(problems: Sequence[SchemaProblem]) -> Table:
     table = Table("event", "version", "field", "problem", title="Stored events would not be read")
     for problem in problems:
-        table.add_row(*map(_plain, problem))
+        table.add_row(*map(plain, problem))
     return table
-
-
-def _plain(value: object) -> str:
-    return str(value).replace("[", r"\[")
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class BesideTests(RebuildSuite):
     async def test_a_build_goes_on_where_it_was(self, shop: RebuiltShop) -> None:
         await shop.open()
         poison = Poison({})
-        rebuilder = shop.rebuilder(poison.projector(version=2))  # type: ignore[arg-type]
+        rebuilder = shop.rebuilder(poison.projector(version=2))
         await rebuilder.build("shop")
         await shop.fill(baskets=1, each=3)
         poison.handled.clear()
@@ -93,15 +93,13 @@ class BesideTests(RebuildSuite):
         await shop.catch_up()
         poison = Poison({})
         projector = poison.projector(version=2)
-        task = asyncio.create_task(
-            shop.rebuilder(projector, batch_size=1).build("shop")  # type: ignore[arg-type]
-        )
+        task = asyncio.create_task(shop.rebuilder(projector, batch_size=1).build("shop"))
         while len(poison.handled) < 8:  # noqa: ASYNC110 - handlers tell nobody
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         done = len(poison.handled)
-        await shop.rebuilder(projector).build("shop")  # type: ignore[arg-type]
+        await shop.rebuilder(projector).build("shop")
         assert len(poison.handled) <= 21, "only the batch that was cancelled comes again"
         assert done < 20
         await self._assert_is_equal(shop)
@@ -147,24 +145,24 @@ class BesideTests(RebuildSuite):
         poison = Poison({4: 99})
         projector = poison.projector(version=2)
         with pytest.raises(RebuildError, match=r"position .*Broken"):
-            await shop.rebuilder(projector).build("shop")  # type: ignore[arg-type]
+            await shop.rebuilder(projector).build("shop")
         assert await shop.rows() == await shop.fold()
         assert await shop.serving() == 1
         poison.failures.clear()
-        await shop.rebuilder(projector).build("shop")  # type: ignore[arg-type]
+        await shop.rebuilder(projector).build("shop")
         await self._assert_is_equal(shop)
 
     async def test_a_build_may_park_what_it_cannot_apply(self, shop: RebuiltShop) -> None:
         await shop.open()
         projector = Poison({4: 99}).projector(version=2, error_policy=ErrorPolicy.PARK)
-        await shop.rebuilder(projector).build("shop")  # type: ignore[arg-type]
+        await shop.rebuilder(projector).build("shop")
         assert await shop.store.parked_events.count("shop", 2) > 0
         assert await shop.store.parked_events.count("shop", 1) == 0
 
     async def test_parked_events_go_with_the_rows(self, shop: RebuiltShop) -> None:
         await shop.open()
         projector = Poison({4: 99}).projector(error_policy=ErrorPolicy.PARK)
-        rebuilder = shop.rebuilder(projector)  # type: ignore[arg-type]
+        rebuilder = shop.rebuilder(projector)
         await rebuilder.build("shop")
         count = await shop.store.parked_events.count("shop", AGAIN)
         assert count > 0
@@ -219,7 +217,7 @@ class BesideTests(RebuildSuite):
             await rebuilder.build("unknown")
         reaction = EventReaction("mails", {Bought: lambda _: None})
         with pytest.raises(RebuildError, match="reaction"):
-            await shop.rebuilder(reaction).build("mails")  # type: ignore[arg-type]
+            await shop.rebuilder(reaction).build("mails")
         with pytest.raises(ConfigurationError):
             shop.rebuilder(batch_size=0)
         with pytest.raises(ConfigurationError):

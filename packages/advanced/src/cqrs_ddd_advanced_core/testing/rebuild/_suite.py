@@ -24,6 +24,7 @@ from cqrs_ddd_core.testing.conformance import Conformance
 
 if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
+    from cqrs_ddd_advanced_core.projections import Projector
 
 __all__ = ["AGAIN", "RebuildSubject", "RebuildSuite", "RebuiltShop", "ShopProjectorV2"]
 
@@ -47,9 +48,7 @@ class RebuiltShop(Shop):
         super().__init__(subject)
         self.progress: list[RebuildProgress] = []
 
-    def rebuilder(
-        self, projector: ShopProjector | None = None, **options: Any
-    ) -> ProjectionRebuilder:
+    def rebuilder(self, projector: Projector | None = None, **options: Any) -> ProjectionRebuilder:
         """Return a rebuilder that waits for nothing."""
         registry = ProjectorRegistry([projector or ShopProjectorV2()], store=self.store)
         options = {
@@ -82,7 +81,7 @@ class RebuiltShop(Shop):
         return await self.store.checkpoints.serving_version("shop")
 
     @asynccontextmanager
-    async def working(self, *projectors: ShopProjector) -> AsyncIterator[None]:
+    async def working(self, *projectors: Projector) -> AsyncIterator[None]:
         """Let a worker of each projector go on in the background."""
         workers = [self.worker(projector, batch_size=20) for projector in projectors]
         for worker in workers:

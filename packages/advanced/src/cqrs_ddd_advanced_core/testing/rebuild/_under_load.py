@@ -31,7 +31,8 @@ class UnderLoadTests(RebuildSuite):
         await shop.fill(baskets=5, each=4)
         await shop.catch_up(before)
         async with shop.working(before, before, after), shop.selling(baskets=6):
-            rebuilders = [shop.rebuilder(after, lease_seconds=0.6, batch_size=100) for _ in range(2)]
+            options = {"lease_seconds": 0.6, "batch_size": 100}
+            rebuilders = [shop.rebuilder(after, **options) for _ in range(2)]
             await asyncio.gather(*(one.build("shop") for one in rebuilders))
             verification = await rebuilders[0].verify("shop")
             assert verification.is_equal, verification.to_markdown()
