@@ -15,10 +15,10 @@ SYNC := sync --frozen --quiet --all-packages
 unexport VIRTUAL_ENV
 unexport PYTHONPATH
 
-.PHONY: help install format lint typecheck test conformance fault check demo demo-bank demo-messaging bench docs build clean
+.PHONY: help install format lint typecheck test conformance fault check demo demo-bank demo-messaging demo-projections bench docs build clean
 
 help: ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: .venv/.ready ## Fetch uv if it is missing and create the environment in .venv
 	@echo "Ready: .venv holds the five packages, their extras and the tools."
@@ -58,6 +58,10 @@ demo-bank: .venv/.demo-ready ## Run the bank example: event sourcing as a story 
 demo-messaging: .venv/.ready ## Run two services and a broker through kills and cuts (DEMO_ARGS="--help" for options)
 	@echo "Taking in the purchase log, publishing it, and counting points in another service."
 	@PYTHONPATH=docs/examples $(BIN)/python -m tools.messaging_demo $(DEMO_ARGS)
+
+demo-projections: .venv/.ready ## Rebuild read models of 1,000,000 events through kills (DEMO_ARGS="--help" for options)
+	@echo "Making a long past of the purchase log, and rebuilding its read models beside those that serve."
+	@PYTHONPATH=docs/examples $(BIN)/python -m tools.projections_demo $(DEMO_ARGS)
 
 bench: .venv/.ready ## Compare with the raw driver, interleaved, as ratios (BENCH_ARGS="--help")
 	$(BIN)/python -m tools.bench $(BENCH_ARGS)

@@ -139,7 +139,7 @@ class Program:
                 "-m",
                 *self._arguments,
                 cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": str(EXAMPLES)},
+                env={**os.environ, "PYTHONPATH": f"{EXAMPLES}{os.pathsep}{ROOT}"},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
