@@ -153,9 +153,10 @@ SELECT {_KEY}, position, state, error, CASE WHEN lease_until > {{now}} THEN owne
 FROM {_TABLE} WHERE tenant_id = $1
 """  # noqa: S608 - made of constants
 
-# Those who share it keep out those who want it alone, and its owner may still move it.
-LOCK: Final = f"{_CHECKPOINT} AND {_ONE} {{for_update}}"
-LOCK_SHARED: Final = f"{_CHECKPOINT} AND {_ONE} {{for_key_share}}"
+# Those who share it keep out those who want it alone, and its owner may still move it. Row locks
+# alone have no line: as long as commands overlap, who wants it alone would never get it.
+LOCK: Final = f"{_CHECKPOINT} AND {_ONE} {{alone $5}}"
+LOCK_SHARED: Final = f"{_CHECKPOINT} AND {_ONE} {{together $5}}"
 
 LIST_ALL: Final = f"{_CHECKPOINT} ORDER BY {_KEY}"
 

@@ -26,7 +26,8 @@ _POSTGRES: Final = {
     "uuids": "(SELECT value::uuid FROM json_array_elements_text({0}::text::json)) AS m(value)",
     "for_update": "FOR UPDATE",
     "for_share": "FOR SHARE OF p",
-    "for_key_share": "FOR KEY SHARE",
+    "alone": "AND (SELECT pg_advisory_xact_lock({0}) IS NOT NULL) FOR UPDATE",
+    "together": "AND (SELECT pg_advisory_xact_lock_shared({0}) IS NOT NULL) FOR KEY SHARE",
     "skip_locked": "FOR UPDATE SKIP LOCKED",
     "p_for_update": "FOR NO KEY UPDATE OF p",
     "p_skip_locked": "FOR NO KEY UPDATE OF p SKIP LOCKED",
@@ -51,7 +52,8 @@ _SQLITE: Final = {
     # One transaction writes at a time: its rows need no locks of their own.
     "for_update": "",
     "for_share": "",
-    "for_key_share": "",
+    "alone": "",
+    "together": "",
     "skip_locked": "",
     "p_for_update": "",
     "p_skip_locked": "",
@@ -70,8 +72,9 @@ def sql(template: str, *, postgres: bool) -> str:
             array of objects as table ``l(number, epoch)``; ``{keys $n}``, the same as table
             ``k(projection, version, partition, epoch)``; ``{uuids $n}``, a JSON array of UUIDs in
             hexadecimal, as table ``m(value)``; ``{for_update}``, ``{for_share}`` (of table ``p``),
-            ``{for_key_share}``, ``{skip_locked}``, ``{p_for_update}`` and ``{p_skip_locked}`` (of
-            table ``p``, and compatible with ``{for_key_share}``), where rows have locks.
+            ``{skip_locked}``, ``{p_for_update}`` and ``{p_skip_locked}`` (of table ``p``), where
+            rows have locks; ``{alone $n}`` and ``{together $n}``, locks of one row that are waited
+            for in line under that number; ``{together $n}`` does not keep ``{p_for_update}`` out.
         postgres: For PostgreSQL; otherwise for SQLite.
     """
     spellings = _POSTGRES if postgres else _SQLITE

@@ -20,6 +20,7 @@ from cqrs_ddd_advanced_core.ports.checkpoint_store import (
 from cqrs_ddd_core.correlation import get_context
 from cqrs_ddd_core.primitives.exceptions import PersistenceError, UnitOfWorkError
 from cqrs_ddd_persistence_sqlalchemy import _checkpoint_sql as statements
+from cqrs_ddd_persistence_sqlalchemy._advisory_lock import lock_key
 from cqrs_ddd_persistence_sqlalchemy._dialect import storable_text, to_datetime
 from cqrs_ddd_persistence_sqlalchemy._session import (
     database_of,
@@ -125,7 +126,8 @@ class SQLAlchemyCheckpointStore(ICheckpointStore):
             msg = "a checkpoint is locked in a unit of work, and until its end"
             raise UnitOfWorkError(msg)
         template = statements.LOCK_SHARED if shared else statements.LOCK
-        found = await self._list(template, *key)
+        place = (lock_key(f"checkpoint:{get_context().tenant_id}:{tuple(key)}"),)
+        found = await self._list(template, *key, *(place if self._database.is_postgres else ()))
         return found[0] if found else None
 
     async def advance(self, lease: CheckpointLease, position: int) -> CheckpointLease:
