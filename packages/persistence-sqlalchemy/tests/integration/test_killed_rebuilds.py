@@ -72,7 +72,7 @@ SHORT: Final = [
 LONG: Final = [
     ("advance", 3, "after"),
     ("pause", 1, "after"),
-    *(("_commit", number, when) for number in range(1, 8) for when in ("before", "after")),
+    *(("_commit", number, when) for number in range(1, 6) for when in ("before", "after")),
     *(("apply", number, "after") for number in range(1, 6)),
     *((where, 1, when) for where in ("rename", "resume") for when in ("before", "after")),
     ("set_position", 1, "after"),
