@@ -12,6 +12,7 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
 )
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
 from cqrs_ddd_advanced_core.projections.policy import is_transient
+from cqrs_ddd_advanced_core.projections.reaction import EventReaction
 from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
 from cqrs_ddd_core.ports.unit_of_work import UnitOfWork
 
@@ -54,7 +55,8 @@ class InlineProjections:
 
     Raises:
         UnknownProjectionError: One is not registered.
-        ProjectionDefinitionError: One is divided into several partitions.
+        ProjectionDefinitionError: One cannot be inline: it is divided into several partitions,
+            waits for others, or is a reaction.
     """
 
     def __init__(self, registry: ProjectorRegistry, names: Iterable[str]) -> None:
@@ -158,9 +160,15 @@ def inline_key(projection: Projection) -> CheckpointKey:
     """Return the checkpoint that says whether a projection is inline.
 
     Raises:
-        ProjectionDefinitionError: It is divided into several partitions.
+        ProjectionDefinitionError: It cannot be: it is divided, waits for others, or is a reaction.
     """
-    if len(projection.keys) > 1:
-        msg = f"{projection.name} has {len(projection.keys)} partitions; inline it can have only 1"
-        raise ProjectionDefinitionError(msg)
+    projector, why = projection.projector, None
+    if projector.partitions > 1:
+        why = f"it has {projector.partitions} partitions"
+    elif projector.depends_on:
+        why = f"it waits for {', '.join(projector.depends_on)}"
+    elif isinstance(projector, EventReaction):
+        why = "what it does outside could not be rolled back"
+    if why is not None:
+        raise ProjectionDefinitionError(f"{projection.name} cannot be inline: {why}")
     return projection.keys[0]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionSwitchError
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
+from cqrs_ddd_advanced_core.projections._placement import serves
 from cqrs_ddd_advanced_core.projections.inline import inline_key
 
 if TYPE_CHECKING:
@@ -66,12 +67,16 @@ class ProjectionSwitch:
 
         Raises:
             UnknownProjectionError: Nothing is registered under the name.
-            ProjectionDefinitionError: It is divided into several partitions.
-            ProjectionSwitchError: It is halted, paused, too far behind or has parked events, or
-                it was not done in time; it is asynchronous as before.
+            ProjectionDefinitionError: It cannot be inline.
+            ProjectionSwitchError: It is halted, paused, too far behind or has parked events,
+                another version serves, or it was not done in time; it is asynchronous as before.
             ProjectorError: An event could not be applied; it is asynchronous as before.
         """
         projection = self._registry.get(name)
+        inline_key(projection)
+        if not await serves(projection):
+            msg = f"{name} is served by another version than {projection.version}: rebuild it first"
+            raise ProjectionSwitchError(msg)
         await projection.prepare()
         before = await self._close(projection, max_lag)
         if before is CheckpointState.INLINE:
@@ -98,12 +103,12 @@ class ProjectionSwitch:
 
         Raises:
             UnknownProjectionError: Nothing is registered under the name.
-            ProjectionDefinitionError: It is divided into several partitions.
+            ProjectionDefinitionError: It cannot be inline.
             ProjectionSwitchError: It was not done in time; call it again, for commands that
                 concern it are refused meanwhile.
         """
         projection = self._registry.get(name)
-        await projection.prepare()
+        inline_key(projection)
         position = await self._close_inline(projection)
         if position is None:
             return
@@ -140,7 +145,8 @@ class ProjectionSwitch:
         async with store.unit_of_work():
             # Waits for all commands that saw it inline: what they stored is committed by then.
             checkpoint = await store.checkpoints.lock(key)
-            assert checkpoint is not None  # noqa: S101 - prepared just before
+            if checkpoint is None:
+                return None
             if checkpoint.state is CheckpointState.SWITCHING:
                 return checkpoint.position
             if checkpoint.state is not CheckpointState.INLINE:

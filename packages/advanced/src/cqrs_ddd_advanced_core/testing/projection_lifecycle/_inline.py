@@ -13,6 +13,7 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
 )
 from cqrs_ddd_advanced_core.ports.projection_schema import LAST_POSITION, ROW_VERSION
 from cqrs_ddd_advanced_core.projections import (
+    EventReaction,
     FunctionProjector,
     InlineProjections,
     ProjectorRegistry,
@@ -81,8 +82,17 @@ class InlineTests(ProjectionLifecycleSuite):
             await bank.run(deposited("a1"))
         await bank.run(Noted(aggregate_type="Account", aggregate_id="a1"))
 
-    def test_a_divided_projection_cannot_be_inline(self, bank: Bank) -> None:
+    def test_some_projections_cannot_be_inline(self, bank: Bank) -> None:
         projector = bank.registry.get("accounts").projector
+
+        def nothing(_: object) -> None: ...
+
+        bank.registry.register(EventReaction("mails", {Noted: nothing}))
+        with pytest.raises(ProjectionDefinitionError, match="could not be rolled back"):
+            InlineProjections(bank.registry, ["mails"])
+        projector.depends_on = ("mails",)
+        with pytest.raises(ProjectionDefinitionError, match="waits for mails"):
+            InlineProjections(bank.registry, ["accounts"])
         projector.partitions = 2
         with pytest.raises(ProjectionDefinitionError, match="2 partitions"):
             InlineProjections(bank.registry, ["accounts"])

@@ -95,6 +95,12 @@ class SwitchingTests(ProjectionLifecycleSuite):
         with pytest.raises(ProjectionSwitchError, match=stop):
             await bank.switch.to_inline("accounts")
 
+    async def test_a_version_that_does_not_serve_is_not_switched(self, bank: Bank) -> None:
+        """Its rows are beside those that serve, where commands would not find them."""
+        await bank.store.checkpoints.serve("accounts", 7)
+        with pytest.raises(ProjectionSwitchError, match="another version"):
+            await bank.switch.to_inline("accounts")
+
     async def test_parked_events_are_decided_before(self, bank: Bank) -> None:
         await bank.run(deposited("a1"))
         stored = [event async for event in bank.events.read_all()]
