@@ -249,8 +249,10 @@ class _Follower:
         async with self._one_at_a_time:
             fresh = _copy(self._blank)
             position = await self._fold(fresh, 0)
-            # In one step: whoever asks sees the old state or the new one.
-            self._read_model.__dict__ = fresh.__dict__
+            # Without waiting in between: whoever asks sees the old state or the new one.
+            state = vars(self._read_model)
+            state.clear()
+            state.update(vars(fresh))
             self.position, self.error = position, None
             self._rebuilds += 1
 
