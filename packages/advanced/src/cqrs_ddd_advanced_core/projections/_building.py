@@ -159,7 +159,7 @@ class Builder:
 
 
 def refuse_stopped(projection: Projection, checkpoints: Sequence[Checkpoint]) -> None:
-    """Refuse to go on with a build that is gone or halted.
+    """Refuse to go on with a build that is gone, halted or none any more.
 
     Raises:
         RebuildError: It is.
@@ -168,6 +168,12 @@ def refuse_stopped(projection: Projection, checkpoints: Sequence[Checkpoint]) ->
         msg = f"{projection.name} version {projection.version} was dropped while it was built"
         raise RebuildError(msg)
     for one in checkpoints:
+        if one.state is CheckpointState.KEPT:
+            msg = (
+                f"{projection.name} version {projection.version} is kept as it was when another "
+                "one took its place: call build() to go on with it"
+            )
+            raise RebuildError(msg)
         if one.state is CheckpointState.HALTED:
             msg = (
                 f"{projection.name} version {projection.version} cannot be built beyond position "

@@ -84,7 +84,7 @@ class VersionSwitchboard:
 
         Raises:
             UnknownProjectionError: Nothing is registered under the name.
-            RebuildError: Neither is given, they differ, there is no build, or it could not be
+            RebuildError: Neither is given, they differ, it is no build any more, or it could not be
                 done in time; then the version that served goes on.
         """
         projection, build, serving = await self._build_of(name)

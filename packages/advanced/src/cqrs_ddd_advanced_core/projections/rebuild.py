@@ -181,7 +181,8 @@ class ProjectionRebuilder(VersionSwitchboard):
 
         Raises:
             UnknownProjectionError: Nothing is registered under the name.
-            RebuildError: There is no build, or the two did not meet at one position in time.
+            RebuildError: The build is none any more, or the two did not meet at one position in
+                time.
         """
         projection, build, serving = await self._build_of(name)
         schemas = {table: shape.schema for table, shape in projection.shapes.items()}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cqrs_ddd_advanced_core.adapters.memory import InMemoryProjectionStore
 from cqrs_ddd_advanced_core.projections.__main__ import app
@@ -22,8 +22,6 @@ from cqrs_ddd_core.adapters.memory import InMemoryDatabase, InMemoryEventStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from click.testing import Result
 
     from cqrs_ddd_advanced_core.projections import ProjectionRebuilder
 
@@ -59,6 +57,8 @@ def test_a_projection_is_rebuilt_and_rolled_back(shop: RebuiltShop) -> None:
     assert asyncio.run(shop.serving()) == 2
     assert _run("rollback", "shop", target="read_models:opened").exit_code == 0
     assert asyncio.run(shop.serving()) == 1
+    assert _run("swap", "shop").exit_code == 1
+    assert _run("build", "shop").exit_code == 0
     assert _run("swap", "shop").exit_code == 0
     assert _run("drop", "shop", "1").exit_code == 0
     assert asyncio.run(shop.rows()) == asyncio.run(shop.fold())

@@ -107,6 +107,8 @@ class SwappingTests(RebuildSuite):
         spoilt = await shop.rows()
         rebuilder = shop.rebuilder(ShopProjector())
         await rebuilder.rebuild("shop", unverified_because="a row was spoilt")
+        with pytest.raises(RebuildError, match="is kept as it was"):
+            await rebuilder.swap("shop", unverified_because="there is no build")
         await shop.buy("b-0")
         await shop.catch_up()
         with pytest.raises(RebuildError, match="drop version -1 first"):
