@@ -9,6 +9,7 @@ from asyncio.subprocess import PIPE
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from sqlalchemy import BigInteger, Column, Index, MetaData, Table, Text
 
 from cqrs_ddd_advanced_core.testing import RebuildSubject
 from cqrs_ddd_advanced_core.testing.projection._suite import CUSTOMERS, ShopProjector
@@ -18,6 +19,7 @@ from cqrs_ddd_persistence_sqlalchemy import (
     SQLAlchemyEventStore,
     SQLAlchemyProjectionStore,
 )
+from cqrs_ddd_persistence_sqlalchemy.types import ExactDecimal
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -128,6 +130,31 @@ async def test_a_swap_gives_way_to_a_long_reader(postgres_engine: AsyncEngine) -
     await swapping
     assert await shop.serving() == 2
     assert await shop.rows() == await shop.fold()
+
+
+async def test_tables_of_the_user_are_rebuilt_and_swapped(engine: AsyncEngine) -> None:
+    metadata = MetaData()
+    table = Table(
+        "shop_customers",
+        metadata,
+        Column("tenant_id", Text, primary_key=True),
+        Column("name", Text, primary_key=True),
+        Column("purchases", BigInteger, nullable=False),
+        Column("total", ExactDecimal, nullable=False),
+        Column("_version", BigInteger, nullable=False),
+        Column("_last_position", BigInteger, nullable=False),
+        Index("ix_shop_customers_total", "total"),
+    )
+    async with engine.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    store = SQLAlchemyProjectionStore(engine, tables={"customers": table})
+    shop = RebuiltShop(RebuildSubject(store, SQLAlchemyEventStore(engine)))
+    await shop.open()
+    for projector in (ShopProjector(), ShopProjectorV2(), ShopProjectorV2()):
+        await shop.spoil()
+        await shop.rebuilder(projector).rebuild("shop", unverified_because="a row was spoilt")
+        assert await shop.rows() == await shop.fold()
+    await shop.rebuilder(ShopProjectorV2()).roll_back("shop", version=2)
 
 
 def _shop(engine: AsyncEngine) -> RebuiltShop:
