@@ -15,7 +15,7 @@ SYNC := sync --frozen --quiet --all-packages
 unexport VIRTUAL_ENV
 unexport PYTHONPATH
 
-.PHONY: help install format lint typecheck test conformance fault check demo demo-bank demo-messaging demo-projections bench docs build clean
+.PHONY: help install format lint typecheck test conformance fault check demo demo-insights demo-bank demo-messaging demo-projections bench docs build clean
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ check: lint typecheck test docs ## Run everything a pull request has to pass
 demo: .venv/.demo-ready ## Run the record store example on a real purchase log (DEMO_ARGS="--help" for options)
 	@echo "Processing the purchase log. Running it again changes nothing."
 	@PYTHONPATH=docs/examples $(BIN)/python -m record_store $(DEMO_ARGS)
+
+demo-insights: .venv/.demo-ready ## Show customers, sales and cohorts of what `make demo` took in (DEMO_ARGS="--help" for options)
+	@PYTHONPATH=docs/examples $(BIN)/python -m record_store.insights $(DEMO_ARGS)
 
 demo-bank: .venv/.demo-ready ## Run the bank example: event sourcing as a story (DEMO_ARGS="--help" for options)
 	@PYTHONPATH=docs/examples $(BIN)/python -m bank $(DEMO_ARGS)
