@@ -23,6 +23,8 @@ __all__ = ["RowSQL"]
 
 #: First and last position and the expected version of a change, behind its other values.
 _GUARDS: Final = ("_first", "_last", "_expected")
+#: What an upsert needs of these: it has one first position for all, and expects nothing.
+_LAST: Final = ("_last",)
 
 
 class RowSQL:
@@ -124,7 +126,7 @@ class RowSQL:
         changes = [f"{self._quote(name)} = {excluded[name]}" for name in sets]
         changes += [f"{self._quote(name)} = {self._sum(name, excluded[name])}" for name in adds]
         changes += self._counted(f"excluded.{LAST_POSITION}")
-        floor = self._first_free(self.carried(sets, adds)) + len(defaults)
+        floor = self._first_free(self.proposed(sets, adds)) + len(defaults)
         guard = f"WHERE t.{LAST_POSITION} < ${floor} " if guarded else ""
         return (
             f"{self._insert((*sets, *adds), defaults)} ON CONFLICT ({TENANT}, {self._names}) "
@@ -132,7 +134,7 @@ class RowSQL:
         )
 
     def _insert(self, names: tuple[str, ...], defaults: tuple[str, ...]) -> str:
-        source = self.carried(names, ())
+        source = self.proposed(names, ())
         into = [TENANT, *map(self._quote, (*self.schema.key, *names, *defaults, *COUNTERS))]
         free = self._first_free(source)
         given = [self._value(name) for name in (*self.schema.key, *names)]
@@ -149,6 +151,10 @@ class RowSQL:
     def carried(self, sets: tuple[str, ...], adds: tuple[str, ...]) -> tuple[str, ...]:
         """Return what is given of every row for a change, in this order."""
         return (*self.schema.key, *sets, *adds, *_GUARDS)
+
+    def proposed(self, sets: tuple[str, ...], adds: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what is given of every row that may have to be made, in this order."""
+        return (*self.schema.key, *sets, *adds, *_LAST)
 
     def args(self, columns: Sequence[list[Any]]) -> list[Any]:
         """Return carried values of rows as arguments."""

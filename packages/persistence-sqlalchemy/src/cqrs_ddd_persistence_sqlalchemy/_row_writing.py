@@ -72,7 +72,7 @@ class RowWriter:
     async def apply(self, changes: Iterable[RowChange]) -> list[RowKey]:
         """Apply changes of different rows, and return the keys of the refused ones in order."""
         kinds: dict[_Kind, list[_Change]] = {}
-        for one in sorted(map(self._fit_key, changes), key=itemgetter(0)):
+        for one in sorted(self._fitted(list(changes)), key=itemgetter(0)):
             kinds.setdefault(self._kind(one.change), []).append(one)
         is_one_upsert = len(kinds) == 1 and next(iter(kinds)).upserts
         keys = [one.key for some in kinds.values() for one in some]
@@ -119,31 +119,34 @@ class RowWriter:
         ]
         if self._guarded:
             scalars.append(min(one.change.first_position for one in some))
-        left = await self._run(statement, kind, some, *scalars)
+        left = await self._run(statement, some, self._proposed(kind, some), *scalars)
         # Each of them is judged by its own first position.
         return await self._update(kind, left)
 
     async def _update(self, kind: _Kind, some: Sequence[_Change]) -> list[_Change]:
-        return await self._run(self._sql.update(kind.sets, kind.adds, self._guarded), kind, some)
+        statement = self._sql.update(kind.sets, kind.adds, self._guarded)
+        return await self._run(statement, some, self._guards(kind, some))
 
     async def _delete(self, some: Sequence[_Change]) -> list[_Change]:
-        return await self._run(self._sql.delete(guarded=self._guarded), _NOTHING, some)
+        statement = self._sql.delete(guarded=self._guarded)
+        return await self._run(statement, some, self._guards(_NOTHING, some))
 
     async def _insert(self, some: Sequence[_Change]) -> list[_Change]:
         """Make rows that were not there; return the changes of those others have made since."""
         names = tuple(name for name in self._schema.columns if name not in self._schema.key)
         whole = _Kind(deletes=False, upserts=False, sets=names, adds=())
         rows = [one._replace(change=self._whole(one.change)) for one in some]
-        left = {one.key for one in await self._run(self._sql.insert(names), whole, rows)}
+        statement = self._sql.insert(names)
+        left = {one.key for one in await self._run(statement, rows, self._proposed(whole, rows))}
         return [one for one in some if one.key in left]
 
     async def _run(
-        self, statement: str, kind: _Kind, some: Sequence[_Change], *scalars: Any
+        self, statement: str, some: Sequence[_Change], columns: list[list[Any]], *scalars: Any
     ) -> list[_Change]:
         """Run a statement for some changes, and return those it left out."""
         if not some:
             return []
-        args = self._sql.args(self._columns(kind, some))
+        args = self._sql.args(columns)
         written = await self._connection.fetch(statement, self._tenant_id, *args, *scalars)
         if len(written) == len(some):
             return []
@@ -152,12 +155,19 @@ class RowWriter:
 
     # --- values ---------------------------------------------------------------------------------
 
-    def _fit_key(self, change: RowChange) -> _Change:
+    def _fitted(self, changes: Sequence[RowChange]) -> Iterable[_Change]:
         schema = self._schema
-        fitted = (schema.fit(name, part) for name, part in zip(schema.key, change.key, strict=True))
-        # Of a row of which nothing is left the new one is written whole.
-        whole = change.deletes and not change.is_delete
-        return _Change(tuple(fitted), self._whole(change) if whole else change)
+        keys = zip(
+            *(
+                schema.fit_all(name, [change.key[place] for change in changes])
+                for place, name in enumerate(schema.key)
+            ),
+            strict=True,
+        )
+        for key, change in zip(keys, changes, strict=True):
+            # Of a row of which nothing is left the new one is written whole.
+            whole = change.deletes and not change.is_delete
+            yield _Change(key, self._whole(change) if whole else change)
 
     def _whole(self, change: RowChange) -> RowChange:
         """Return the change that makes the same of a row whatever it was."""
@@ -214,20 +224,28 @@ class RowWriter:
         columns = self._schema.columns.items()
         return (name for name, one in columns if name not in given and one.default is not None)
 
-    def _columns(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
-        """Return what is carried of some changes, column by column."""
-        fit, changes = self._schema.fit, [one.change for one in some]
-        columns = list(encoded_keys(self._sql, [one.key for one in some]))
+    def _proposed(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
+        """Return what is given of rows that may have to be made, column by column."""
+        return [*self._values(kind, some), [one.change.last_position for one in some]]
+
+    def _guards(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
+        """Return what is given of rows that are there, column by column."""
+        return [
+            *self._values(kind, some),
+            [one.change.first_position for one in some],
+            [one.change.last_position for one in some],
+            [one.change.expected_version for one in some],
+        ]
+
+    def _values(self, kind: _Kind, some: Sequence[_Change]) -> Iterable[list[Any]]:
+        fit_all = self._schema.fit_all
+        yield from encoded_keys(self._sql, [one.key for one in some])
         for name in kind.sets:
-            values = [fit(name, change.sets[name]) for change in changes]
-            columns.append(_encoded(self._sql, name, values))
+            values = [one.change.sets[name] for one in some]
+            yield _encoded(self._sql, name, fit_all(name, values))
         for name in kind.adds:
-            values = [fit(name, change.adds[name]) for change in changes]
-            columns.append(_encoded(self._sql, name, values))
-        columns.append([change.first_position for change in changes])
-        columns.append([change.last_position for change in changes])
-        columns.append([change.expected_version for change in changes])
-        return columns
+            values = [one.change.adds[name] for one in some]
+            yield _encoded(self._sql, name, fit_all(name, values))
 
     def _decoded(self, rows: Iterable[Any]) -> set[RowKey]:
         return {self._sql.decoded_key(row) for row in rows}

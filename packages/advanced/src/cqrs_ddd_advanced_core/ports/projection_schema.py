@@ -144,6 +144,19 @@ class ProjectionSchema:
             msg = f"{self.name}.{name} holds {column.type.__name__}: {error}"
             raise ProjectionValueError(msg) from None
 
+    def fit_all(self, name: str, values: Sequence[Any]) -> list[Any]:
+        """Return many values as their column keeps them; see ``fit``.
+
+        Raises:
+            ProjectionValueError: One does not fit the column.
+        """
+        fit = FITTING[self.columns[name].type]
+        try:
+            return [fit(value) for value in values]
+        except (TypeError, ValueError):
+            # None among them, or one that does not fit: that one says what is wrong.
+            return [self.fit(name, value) for value in values]
+
     def key_of(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the values of a row that tell it apart."""
         return tuple(row[name] for name in self.key)

@@ -124,10 +124,11 @@ def _amounts_of(readings: Mapping[str, Reading]) -> _Taking:
         return take
 
     def amounts(event: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        found = take(event, fields)
-        if None in found.values():
-            return {name: amount for name, amount in found.items() if amount is not None}
-        return found  # type: ignore[no-any-return]
+        found: Mapping[str, Any] = take(event, fields)
+        for amount in found.values():
+            if amount is None:
+                return {name: one for name, one in found.items() if one is not None}
+        return found
 
     return amounts
 
@@ -151,9 +152,8 @@ def _changing(
         rows.add(position, take_key(event, fields), take_amounts(event, fields))
 
     def both(event: Any, fields: Mapping[str, Any], rows: RowBuffer, position: int) -> None:
-        key = take_key(event, fields)
-        rows.update(position, key, take_values(event, fields))
-        rows.add(position, key, take_amounts(event, fields))
+        values, amounts = take_values(event, fields), take_amounts(event, fields)
+        rows.update_and_add(position, take_key(event, fields), values, amounts)
 
     if not adding:
         return update

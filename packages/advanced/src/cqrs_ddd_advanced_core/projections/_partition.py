@@ -12,6 +12,7 @@ from cqrs_ddd_advanced_core.domain.projection_exceptions import (
     ProjectionConflictError,
     ProjectorError,
 )
+from cqrs_ddd_advanced_core.projections._pages import FeedPages
 from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy, is_transient
 from cqrs_ddd_advanced_core.projections.staging import reached_position
 from cqrs_ddd_advanced_core.projections.topics import projection_topic
@@ -61,9 +62,10 @@ class PartitionSettings(NamedTuple):
 class ProjectionPartition:
     """Applies the events of a partition in the order of their positions.
 
-    Events are read before the transaction that writes begins, for an open one would hold back
-    what others can read. A batch that fails is rolled back and halved until the event is found
-    that fails alone; everything before it is applied by then.
+    Events are read before the transaction that writes them begins, for an open one would hold back
+    what others can read; as long as there are more, those of the next batch are read meanwhile. A
+    batch that fails is rolled back and halved until the event is found that fails alone; everything
+    before it is applied by then.
 
     Args:
         projection: Whose partition.
@@ -100,10 +102,20 @@ class ProjectionPartition:
 
         Errors are noted here and do not concern other partitions.
         """
+        settings = self._settings
+        pages = FeedPages(
+            settings.event_store, self.projection.event_filter, limit=settings.batch_size
+        )
+        try:
+            return await self._drain(pages, may_go_on)
+        finally:
+            await pages.close()
+
+    async def _drain(self, pages: FeedPages, may_go_on: Callable[[], bool]) -> int:
         done = 0
         while not self.is_over and monotonic() >= self._due_at:
             try:
-                count, is_last = await self._work_off_page()
+                count, is_last = await self._work_off_page(pages)
             except CheckpointLostError as error:
                 _logger.warning("%s", error)
                 self.is_over = True
@@ -119,18 +131,16 @@ class ProjectionPartition:
                 return max(done, 1)
         return done
 
-    async def _work_off_page(self) -> tuple[int, bool]:
+    async def _work_off_page(self, pages: FeedPages) -> tuple[int, bool]:
         bound = await reached_position(self.projection.upstreams)
         if bound is not None and bound <= self.lease.position:
             return 0, True
-        events, position, is_last = await self._settings.event_store.read_page(
-            self.lease.position,
-            limit=self._settings.batch_size,
-            event_filter=self.projection.event_filter,
-        )
+        events, position, is_last = await pages.after(self.lease.position)
         if bound is not None and bound < position:
             events = [event for event in events if event.position <= bound]
             position, is_last = bound, True
+        if not is_last:
+            pages.read_ahead(position)
         mine = self._mine(events)
         if position > self.lease.position:
             await self._work_off(mine, position)

@@ -110,6 +110,17 @@ class RowBuffer:
             else:
                 adds[name] = amount
 
+    def update_and_add(
+        self, position: int, key: RowKey, values: Mapping[str, Any], amounts: Mapping[str, Any]
+    ) -> None:
+        """Set some columns of the row and add to others."""
+        if key in self.changes:
+            self.update(position, key, values)
+            self.add(position, key, amounts)
+        else:
+            change = self._change(position, key)
+            change.sets, change.adds = dict(values), dict(amounts)
+
     def delete(self, position: int, key: RowKey) -> None:
         """Leave no row."""
         change = self._change(position, key)

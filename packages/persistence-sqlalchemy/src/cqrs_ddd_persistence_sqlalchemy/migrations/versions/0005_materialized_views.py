@@ -35,5 +35,5 @@ def upgrade() -> None:
     )
 
 
-def _time() -> sa.types.TypeEngine[object]:
+def _time() -> sa.DateTime:
     return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
