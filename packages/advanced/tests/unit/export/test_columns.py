@@ -54,7 +54,7 @@ class Address(BaseModel):
     parent: Address | None = None
 
 
-class Placed(DomainEvent):
+class RichlyPlaced(DomainEvent):
     reference: UUID
     total: Decimal
     price: Decimal = Field(default=Decimal("0.5"), max_digits=6, decimal_places=2)
@@ -95,7 +95,7 @@ async def values_of(payload: object, column: type | PayloadColumn) -> Any:
 
 
 async def test_declared_fields_become_typed_columns() -> None:
-    placed = Placed(
+    placed = RichlyPlaced(
         reference=UUID(int=7),
         total=Decimal("12345678901234567890.0000000001"),
         count=2**63 - 1,
@@ -107,7 +107,8 @@ async def test_declared_fields_become_typed_columns() -> None:
     )
     cancelled = Cancelled(total=Decimal("-0.10"), reason="late")
     table = await table_of(
-        [serialize_event(placed), serialize_event(cancelled)], PayloadColumns.of(Placed, Cancelled)
+        [serialize_event(placed), serialize_event(cancelled)],
+        PayloadColumns.of(RichlyPlaced, Cancelled),
     )
     first, second = table.to_pylist()
     assert {name: first[name] for name in table.column_names[14:]} == {
