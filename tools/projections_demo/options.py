@@ -34,7 +34,10 @@ def parse_options() -> Options:
         "--events", type=_positive, default=1_000_000, help="how long the past is; made of the log"
     )
     parser.add_argument(
-        "--lines", type=int, default=0, help="so many purchases of the log arrive; 0 for all"
+        "--lines",
+        type=int,
+        default=0,
+        help="the shop sells so many lines of the log, again and again; 0 for all",
     )
     parser.add_argument("--kills", type=int, default=8, help="how often a process is killed")
     parser.add_argument(

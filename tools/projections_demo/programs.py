@@ -14,6 +14,8 @@ SHOP, REBUILD, NEW_WORKER = "shop", "rebuild", "worker-3"
 WORKERS = ("worker-1", "worker-2")
 #: Who is killed while the rebuild is under way.
 VICTIMS = (REBUILD, *WORKERS, SHOP)
+#: File in the folder of the demo.
+ANSWERED = "answered.txt"
 _PACKAGE = "tools.projections_demo"
 
 
@@ -23,7 +25,7 @@ async def prepared(database_url: str, log: Path, folder: Path) -> AsyncIterator[
     database = ["--database-url", database_url]
     worker = [f"{_PACKAGE}.worker", *database, "--version"]
     rebuild = [f"{_PACKAGE}.rebuilding", *database, "--version", str(NEXT)]
-    answered = ["--answered", str(folder / "answered.txt")]
+    answered = ["--answered", str(folder / ANSWERED)]
     commands = {
         SHOP: [f"{_PACKAGE}.shop", *database, "--input", str(log), *answered],
         **{name: [*worker, str(SERVING)] for name in WORKERS},
@@ -36,11 +38,3 @@ async def prepared(database_url: str, log: Path, folder: Path) -> AsyncIterator[
     finally:
         for program in programs.values():
             await program.abandon()
-
-
-def answered(folder: Path) -> set[str]:
-    """Return the ids of the purchases whose commands were answered."""
-    file = folder / "answered.txt"
-    # A line that was cut off by a kill is no answer.
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return {line for line in lines if len(line) == 36}

@@ -13,16 +13,17 @@ from record_store.projections import ReadSide
 from cqrs_ddd_advanced_core.projections import ProjectionRebuilder, Verification
 from tools.messaging_demo.faults import Fault
 from tools.messaging_demo.processes import Program, ProgramFailedError
+from tools.projections_demo.answers import answered
 from tools.projections_demo.audit import Verdict, judge
 from tools.projections_demo.history import load, read_customers, resampled
 from tools.projections_demo.programs import (
+    ANSWERED,
     NEW_WORKER,
     NEXT,
     REBUILD,
     SERVING,
     SHOP,
     WORKERS,
-    answered,
 )
 from tools.projections_demo.showing import Display
 
@@ -108,7 +109,9 @@ class Run:
     async def verdict(self, database_url: str) -> Verdict:
         """Compare what serves with a fold of all events."""
         with self._display.stage("Folding all events in SQL"):
-            return await judge(database_url, version=NEXT, answered=answered(self._folder))
+            return await judge(
+                database_url, version=NEXT, answered=answered(self._folder / ANSWERED)
+            )
 
     async def _verify(self, name: str) -> Verification:
         verification = await self._rebuilder.verify(name)
