@@ -1,10 +1,10 @@
 """Event sourcing, projections, sagas, scheduling and undo on top of cqrs-ddd-core."""
 
-from cqrs_ddd_advanced_core.conflict import EventConflictPolicy
 from cqrs_ddd_advanced_core.configuration import (
     EventSourcingConfiguration,
     create_event_sourcing_infrastructure,
 )
+from cqrs_ddd_advanced_core.conflict import EventConflictPolicy
 from cqrs_ddd_advanced_core.cqrs import (
     ConflictCommandHandler,
     ResilientCommandHandler,

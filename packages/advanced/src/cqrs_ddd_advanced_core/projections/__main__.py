@@ -31,7 +31,7 @@ __all__ = ["app", "main"]
 
 T = TypeVar("T")
 
-app = typer.Typer(help="Look after read models.", no_args_is_help=True)
+app: typer.Typer = typer.Typer(help="Look after read models.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Of the projection.")]
 LeaveOut = Annotated[
     list[str] | None,
