@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
@@ -86,25 +86,29 @@ class EventDispatch(dict[tuple[str, int], _Applied]):
         return self._reading(self._handlers[handled])
 
     def _reading(self, handler: EventHandler) -> _Applied:
-        hydrate = self._hydrate
+        read = self._read
 
         def apply(stored: StoredEvent, rows: ProjectionRows) -> Awaitable[None] | None:
-            return handler(hydrate(stored)[0], rows)
+            return handler(read(stored, rows)[0], rows)
 
         def apply_plain(stored: StoredEvent, rows: ProjectionRows) -> None:
-            handler(hydrate(stored)[0], rows)
+            handler(read(stored, rows)[0], rows)
 
         return apply if _is_async(handler) else apply_plain
 
     async def _apply_all(self, stored: StoredEvent, rows: ProjectionRows) -> None:
         """Apply what an event of an older shape is read as today, be it several or none."""
-        for event in self._hydrate(stored):
+        for event in self._read(stored, rows):
             handled = self._class_handled(type(event))
             if handled is not None:
                 handler = self._handlers[handled]
                 waited_for = handler(event, rows)
                 if waited_for is not None and _is_async(handler):
                     await waited_for
+
+    def _read(self, stored: StoredEvent, rows: ProjectionRows) -> Sequence[DomainEvent]:
+        events = rows.read_ahead.pop(stored.position, None)
+        return self._hydrate(stored) if events is None else events
 
     def _class_handled(self, event_class: type[DomainEvent]) -> type[DomainEvent] | None:
         return next((one for one in event_class.__mro__ if one in self._handlers), None)

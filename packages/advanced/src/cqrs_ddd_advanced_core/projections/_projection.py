@@ -168,7 +168,7 @@ class Projection:
 
     async def _handle(self, events: Sequence[StoredEvent], rows: ProjectionRows) -> None:
         if self._tells_reads:
-            await rows.fetch(self._read_rows(events))
+            await rows.fetch(self._read_ahead(events, rows))
         dispatch = self._dispatch
         for event in events:
             rows.position = event.position
@@ -181,12 +181,15 @@ class Projection:
                     raise
                 raise ProjectorError(self.name, event.position, event.event_type, error) from error
 
-    def _read_rows(self, events: Sequence[StoredEvent]) -> list[tuple[str | ProjectionSchema, Any]]:
-        """Return which rows the handlers of a batch will ask for."""
+    def _read_ahead(
+        self, events: Sequence[StoredEvent], rows: ProjectionRows
+    ) -> list[tuple[str | ProjectionSchema, Any]]:
+        """Read the events of a batch, and return which rows their handlers will ask for."""
         wanted: list[tuple[str | ProjectionSchema, Any]] = []
         for stored in events:
             try:
-                for event in self._serializer.hydrate(stored):
+                read = rows.read_ahead[stored.position] = self._serializer.hydrate(stored)
+                for event in read:
                     wanted.extend(self.projector.reads(event))
             except Exception as error:
                 name, position = self.name, stored.position

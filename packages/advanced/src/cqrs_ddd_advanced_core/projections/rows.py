@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         RowChange,
         RowKey,
     )
+    from cqrs_ddd_core.domain.events import DomainEvent
 
 __all__ = ["ProjectionRows"]
 
@@ -40,15 +41,17 @@ class ProjectionRows:
 
     Attributes:
         position: Of the event that is being applied.
+        read_ahead: Events of the batch that were read before their turn, by position.
     """
 
-    __slots__ = ("_buffers", "_found", "_store", "position")
+    __slots__ = ("_buffers", "_found", "_store", "position", "read_ahead")
 
     def __init__(self, store: IProjectionStore, shapes: Mapping[str, TableShape]) -> None:
         self._store = store
         self._buffers = {name: RowBuffer(shape) for name, shape in shapes.items()}
         self._found: dict[tuple[str, RowKey], Row | None] = {}
         self.position: int = 0
+        self.read_ahead: dict[int, Sequence[DomainEvent]] = {}
 
     def put(self, table: str | ProjectionSchema, row: Row) -> None:
         """Let a row be exactly this one; columns that are not given have their defaults.
