@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import PIPE
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -24,49 +25,7 @@ from cqrs_ddd_persistence_sqlalchemy.types import ExactDecimal
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-# Rebuilds the shop, and kills itself at the n-th call of a method, before or after it.
-PROGRAM: Final = """
-import asyncio, os, signal, sys
-from cqrs_ddd_advanced_core.testing import RebuildSubject
-from cqrs_ddd_advanced_core.testing.rebuild._suite import RebuiltShop
-from cqrs_ddd_persistence_sqlalchemy import (
-    SQLAlchemyCheckpointStore, SQLAlchemyEventStore, SQLAlchemyProjectionStore,
-    SQLAlchemyUnitOfWork, create_engine,
-)
-
-url, where, number, when = sys.argv[1:]
-left = int(number)
-
-def deadly(cls, name):
-    call = getattr(cls, name)
-    async def killing(self, *args, **kwargs):
-        global left
-        left -= 1
-        if left == 0 and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = await call(self, *args, **kwargs)
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(cls, name, killing)
-
-owner = {
-    "apply": SQLAlchemyProjectionStore, "rename": SQLAlchemyProjectionStore,
-    "_commit": SQLAlchemyUnitOfWork,
-}.get(where, SQLAlchemyCheckpointStore)
-deadly(owner, where)
-
-async def main():
-    engine = create_engine(url)
-    shop = RebuiltShop(
-        RebuildSubject(SQLAlchemyProjectionStore(engine), SQLAlchemyEventStore(engine))
-    )
-    await shop.rebuilder(lease_seconds=0.5, batch_size=10).rebuild("shop")
-    print("done")
-
-asyncio.run(main())
-"""
-
+PROGRAM: Final = Path(__file__).with_name("dying_program.py")
 SHORT: Final = [
     ("apply", 2, "before"),
     ("serve", 1, "after"),
@@ -167,7 +126,15 @@ async def _run_killed(engine: AsyncEngine, point: tuple[str, int, str]) -> None:
     url = engine.url.render_as_string(hide_password=False)
     where, number, when = point
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, url, where, str(number), when, stdout=PIPE, stderr=PIPE
+        sys.executable,
+        str(PROGRAM),
+        "rebuild",
+        url,
+        where,
+        str(number),
+        when,
+        stdout=PIPE,
+        stderr=PIPE,
     )
     output, errors = await process.communicate()
     assert process.returncode == -signal.SIGKILL, (output, errors.decode())
