@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from argparse import ArgumentParser
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from cqrs_ddd_advanced_core.projections import ProjectionWorker, ProjectorRegistry
+from cqrs_ddd_advanced_core.projections import (
+    ProjectionRebuilder,
+    ProjectionWorker,
+    ProjectorRegistry,
+)
 from cqrs_ddd_persistence_sqlalchemy import (
     SQLAlchemyEventStore,
     SQLAlchemyProjectionStore,
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.projections import Projector
     from cqrs_ddd_core import IEventStore
 
-__all__ = ["ReadSide", "open_read_side", "projectors"]
+__all__ = ["ReadSide", "open_read_side", "open_rebuilder", "projectors"]
 
 
 class ReadSide(NamedTuple):
@@ -63,6 +68,13 @@ async def open_read_side(database_url: str, *, version: int = 1) -> AsyncIterato
         yield ReadSide(SQLAlchemyEventStore(engine), store, registry)
     finally:
         await engine.dispose()
+
+
+@asynccontextmanager
+async def open_rebuilder() -> AsyncIterator[ProjectionRebuilder]:
+    """Yield what operators work with, on the database of ``RECORD_STORE_DATABASE_URL``."""
+    async with open_read_side(os.environ["RECORD_STORE_DATABASE_URL"]) as read_side:
+        yield ProjectionRebuilder(read_side.registry, read_side.events)
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ import pytest
 from record_store import __file__ as package_file
 from record_store.cohorts import cohort_months
 from record_store.customer_value import CustomerValues
-from record_store.projections import open_read_side
+from record_store.projections import open_read_side, open_rebuilder
 from record_store.sales import month_sales, weekday_sales
 from record_store.tests.program import Program, last_line
 from record_store.tests.test_program import SAMPLE
@@ -114,3 +114,16 @@ def test_what_cannot_work_is_said_in_one_line(sqlite_program: Program) -> None:
     assert result.stderr.startswith("record_store.insights: ")
     assert len(result.stderr.splitlines()) == 1
     assert "secret" not in result.stderr
+
+
+async def test_operators_can_rebuild_a_projection(
+    sqlite_program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_line(sqlite_program.run("--input", str(shortened(sqlite_program, 20))))
+    monkeypatch.setenv("RECORD_STORE_DATABASE_URL", sqlite_program.database_url)
+
+    async with open_rebuilder() as rebuilder:
+        await rebuilder.rebuild_in_place("sales")
+
+    async with open_read_side(sqlite_program.database_url) as read_side:
+        assert sum(one.purchases for one in await month_sales(read_side.store).query()) == 20

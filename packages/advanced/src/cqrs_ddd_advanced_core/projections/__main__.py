@@ -14,6 +14,7 @@ from cqrs_ddd_core.primitives.exceptions import CQRSDDDError, MissingExtraError
 
 try:
     import typer
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
@@ -247,7 +248,11 @@ def _print_verification(found: Verification | None) -> None:
 
 
 def _print_table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    table = Table(*heads)
+    # Without lines between columns a status fits into 80 characters.
+    table = Table(box=SIMPLE)
+    for number, head in enumerate(heads):
+        # What a row is about is what one has to type: it is never shortened.
+        table.add_column(head, no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*map(plain, row))
     Console().print(table)
