@@ -249,7 +249,7 @@ def _print_verification(found: Verification | None) -> None:
 
 def _print_table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     # Without lines between columns a status fits into 80 characters.
-    table = Table(box=SIMPLE)
+    table = Table(box=SIMPLE, pad_edge=False)
     for number, head in enumerate(heads):
         # What a row is about is what one has to type: it is never shortened.
         table.add_column(head, no_wrap=number == 0, overflow="fold")
