@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cqrs_ddd_persistence_sqlalchemy import create_engine, create_schema
+from cqrs_ddd_persistence_sqlalchemy import create_engine
+from tools.services.tables import make_tables
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -44,7 +45,7 @@ def engine(request: pytest.FixtureRequest) -> AsyncEngine:
 async def _engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
     try:
-        await create_schema(engine)
+        await make_tables(engine)
         yield engine
     finally:
         await engine.dispose()

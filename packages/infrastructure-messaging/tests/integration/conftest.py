@@ -31,8 +31,8 @@ from cqrs_ddd_persistence_sqlalchemy import (
     SQLAlchemyOutboxStorage,
     SQLAlchemyUnitOfWork,
     create_engine,
-    create_schema,
 )
+from tools.services.tables import make_tables
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Stores:
 async def _on_sql(url: str) -> AsyncIterator[Stores]:
     engine = create_engine(url)
     try:
-        await create_schema(engine)
+        await make_tables(engine)
         yield Stores(
             SQLAlchemyInbox(engine),
             lambda: SQLAlchemyUnitOfWork(engine),

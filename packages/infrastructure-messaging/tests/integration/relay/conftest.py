@@ -24,8 +24,8 @@ from cqrs_ddd_persistence_sqlalchemy import (
     SQLAlchemyOutboxStorage,
     SQLAlchemyUnitOfWork,
     create_engine,
-    create_schema,
 )
+from tools.services.tables import make_tables
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -161,7 +161,7 @@ class Relays:
 async def _engine(url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_engine(url)
     try:
-        await create_schema(engine)
+        await make_tables(engine)
         yield engine
     finally:
         await engine.dispose()
