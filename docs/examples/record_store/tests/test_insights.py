@@ -60,6 +60,7 @@ async def test_insights_equal_a_fold_of_the_log(postgres_program: Program) -> No
     await assert_insights(postgres_program)
 
 
+@pytest.mark.slow
 async def test_insights_are_the_same_when_aggregates_are_events(sqlite_program: Program) -> None:
     url, folder = sqlite_program.database_url, sqlite_program.folder
     await assert_insights(Program(url, folder, event_sourced=True))

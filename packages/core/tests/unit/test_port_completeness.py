@@ -20,6 +20,7 @@ WITHOUT_SUITE = {
     "payload_condition": "part of a filter; the suite of the event store asks for it",
     "pending_stream": "what a unit of work remembers; the suite of the unit of work asks for it",
     "retry": "a policy is a pure function of its arguments",
+    "stored_event": "a value; the suite of the event store asks for it",
     "unit_of_work_scope": "the suite of the unit of work asks it for the current one",
     "upcasting": "the advanced package has the one registry",
     "validation": "each validator has its own behaviour",
