@@ -50,6 +50,9 @@ class FeedPages:
         if ahead is not None:
             ahead.cancel()
             await asyncio.wait([ahead])
+            if not ahead.cancelled():
+                # Why it failed will show again, to who asks for the page.
+                ahead.exception()
 
     async def _read(self, position: int) -> EventPage:
         return await self._event_store.read_page(

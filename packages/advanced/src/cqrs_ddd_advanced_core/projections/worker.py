@@ -77,7 +77,8 @@ class ProjectionWorker(PollingLoop):
     those of different streams too, unless the projection has several partitions. Projections do
     not wait for each other.
 
-    Memory does not grow with the backlog: of each partition one batch is held (G11).
+    Memory does not grow with the backlog: of each partition two batches are held (G11), one that
+    is written and the next.
 
     Args:
         projector_registry: The projections, and where they keep their rows.
