@@ -115,7 +115,7 @@ class ProjectionPartition:
         done = 0
         while not self.is_over and monotonic() >= self._due_at:
             try:
-                count, is_last = await self._work_off_page(pages)
+                count, is_last = await self._work_off_page(pages, may_go_on)
             except CheckpointLostError as error:
                 _logger.warning("%s", error)
                 self.is_over = True
@@ -131,7 +131,9 @@ class ProjectionPartition:
                 return max(done, 1)
         return done
 
-    async def _work_off_page(self, pages: FeedPages) -> tuple[int, bool]:
+    async def _work_off_page(
+        self, pages: FeedPages, may_go_on: Callable[[], bool]
+    ) -> tuple[int, bool]:
         bound = await reached_position(self.projection.upstreams)
         if bound is not None and bound <= self.lease.position:
             return 0, True
@@ -139,7 +141,7 @@ class ProjectionPartition:
         if bound is not None and bound < position:
             events = [event for event in events if event.position <= bound]
             position, is_last = bound, True
-        if not is_last:
+        if not is_last and may_go_on():
             pages.read_ahead(position)
         mine = self._mine(events)
         if position > self.lease.position:
