@@ -71,9 +71,8 @@ class Database:
         self.is_single_connection: bool = isinstance(sync_engine.pool, StaticPool)
         self._turns = asyncio.Lock()
         self._shared: dict[Callable[[Database], object], object] = {}
-        event.listen(
-            sync_engine, "connect", notice_silence if self.is_postgres else _prepare_sqlite
-        )
+        self._prepare = _prepare_postgres if self.is_postgres else _prepare_sqlite
+        event.listen(sync_engine, "connect", self._prepare)
 
     def share(self, make: Callable[[Database], T]) -> T:
         """Return the one object of that kind for this database, made on first use."""
@@ -127,9 +126,18 @@ class Database:
                 proxied = await self.engine.raw_connection()
         except Exception as error:
             raise translate(error) from error
-        if not self.is_postgres and _KEY not in proxied.info:
-            await greenlet_spawn(_prepare_sqlite, proxied.dbapi_connection, proxied)
+        if _KEY not in proxied.info:
+            await self._prepare_late(proxied)
         return proxied
+
+    async def _prepare_late(self, proxied: PoolProxiedConnection) -> None:
+        """Prepare a connection that was opened before anybody asked for this database."""
+        try:
+            await greenlet_spawn(self._prepare, proxied.dbapi_connection, proxied)
+        except BaseException:
+            # Half prepared it does no harm, and the next one to have it begins again.
+            await greenlet_spawn(proxied.close)
+            raise
 
 
 def database_of(source: Source) -> Database:
@@ -160,6 +168,14 @@ def _sync_engine(source: Source) -> Engine:
         )
         raise ConfigurationError(msg)
     return source.sync_session.get_bind().engine
+
+
+def _prepare_postgres(
+    connection: DBAPIConnection, record: ConnectionPoolEntry | PoolProxiedConnection
+) -> None:
+    """Make a PostgreSQL connection notice that its server is gone."""
+    notice_silence(connection)
+    record.info[_KEY] = True
 
 
 def _prepare_sqlite(

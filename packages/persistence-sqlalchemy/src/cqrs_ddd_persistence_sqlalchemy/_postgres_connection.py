@@ -38,7 +38,7 @@ _BEGIN: Final = {
 }
 
 
-def notice_silence(connection: DBAPIConnection, _: object) -> None:
+def notice_silence(connection: DBAPIConnection) -> None:
     """Have the connection end when the server's machine or the network is gone (F12).
 
     The driver would wait for an answer as long as the operating system does, often for hours.
