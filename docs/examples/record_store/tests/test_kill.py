@@ -19,6 +19,9 @@ SAMPLE = Path(package_file).parent / "data" / "cdnow_sample.csv"
 KILLS = 10
 
 
+@pytest.mark.parametrize(
+    "program", [pytest.param("sqlite", marks=pytest.mark.slow), "postgres"], indirect=True
+)
 def test_kills_change_nothing(program: Program) -> None:
     run_with_kills(program, lines=300, kills=4)
 

@@ -41,6 +41,7 @@ class TestPostgresEventStore(EventStoreConformance):
         return _subject(postgres_engine)
 
 
+@pytest.mark.slow
 class TestSerializedPostgresEventStore(EventStoreConformance):
     @pytest.fixture
     def subject(self, postgres_engine: AsyncEngine) -> EventStoreSubject:

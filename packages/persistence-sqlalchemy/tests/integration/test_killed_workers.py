@@ -19,8 +19,20 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _PROGRAM: Final = Path(__file__).with_name("dying_program.py")
-_SHORT: Final = [("advance", "before"), ("advance", "after"), ("_commit", "after")]
-_LONG: Final = [("apply", "before"), ("apply", "after"), ("_commit", "before"), ("lease", "after")]
+_SHORT: Final = [("advance", "after"), ("_commit", "after")]
+_LONG: Final = [
+    ("advance", "before"),
+    ("apply", "before"),
+    ("apply", "after"),
+    ("_commit", "before"),
+    ("lease", "after"),
+]
+    ("advance", "before"),
+    ("apply", "before"),
+    ("apply", "after"),
+    ("_commit", "before"),
+    ("lease", "after"),
+]
 
 
 @pytest.mark.parametrize("number", [2, pytest.param(3, marks=pytest.mark.fault)])
