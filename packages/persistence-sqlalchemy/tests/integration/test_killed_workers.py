@@ -27,12 +27,6 @@ _LONG: Final = [
     ("_commit", "before"),
     ("lease", "after"),
 ]
-    ("advance", "before"),
-    ("apply", "before"),
-    ("apply", "after"),
-    ("_commit", "before"),
-    ("lease", "after"),
-]
 
 
 @pytest.mark.parametrize("number", [2, pytest.param(3, marks=pytest.mark.fault)])
