@@ -50,7 +50,7 @@ async def _relaying() -> AsyncIterator[tuple[Operation, Operation]]:
                 serializer=EnvelopeSerializer(source="/bench"),
                 settings=settings,
             )
-            relay = OutboxRelay(storage, publisher, batch_size=_BATCH)
+            relay = OutboxRelay(storage, publisher, batch_size=2 * _BATCH)
             messages = [_message() for _ in range(_BATCH)]
 
             async def by_hand() -> int:

@@ -50,10 +50,16 @@ class Broker(IMessagePublisher):
 
 
 class Storage(InMemoryOutboxStorage):
-    """Tells when something behind a batch is claimed, and can lose its connection."""
+    """Tells when something behind a batch is claimed, and can lose its connection.
+
+    It marks nothing while its gate is closed.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.marks = 0
         self.claimed_ahead = asyncio.Event()
         self.renewed = asyncio.Event()
         self.is_away = False
@@ -69,6 +75,15 @@ class Storage(InMemoryOutboxStorage):
         if excluding:
             self.claimed_ahead.set()
         return claimed
+
+    async def mark_published(
+        self, leases: Collection[OutboxPartition], sequences: Collection[int]
+    ) -> int:
+        self.marks += 1
+        await self.gate.wait()
+        if self.is_away:
+            raise TransientPersistenceError("connection lost")
+        return await super().mark_published(leases, sequences)
 
     async def renew_partitions(
         self, leases: Collection[OutboxPartition], *, seconds: float
@@ -107,6 +122,52 @@ async def test_the_next_batch_is_read_while_one_is_confirmed() -> None:
     assert broker.confirmed == []
     broker.gate.set()
     assert await draining == 20
+
+
+async def test_one_half_is_published_while_the_other_is_marked_and_no_more() -> None:
+    """G4: a crash doubles at most what one batch holds."""
+    storage, broker, messages = Storage(), Broker(), _messages(60, streams=60)
+    await storage.save_messages(messages)
+    storage.gate.clear()
+    draining = asyncio.create_task(OutboxService(storage, broker).drain(20))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert broker.confirmed == messages[:20]
+    assert storage.marks == 1
+    storage.gate.set()
+    assert await draining == 60
+    assert broker.confirmed == messages
+    assert await storage.count_pending() == 0
+
+
+async def test_what_cannot_be_marked_is_published_again() -> None:
+    """G4: the outbox did not learn that the broker has it."""
+    storage, broker, messages = Storage(), Broker(), _messages(6, streams=6)
+    await storage.save_messages(messages)
+    storage.is_away = True
+    service = OutboxService(storage, broker)
+    with pytest.raises(TransientPersistenceError):
+        await service.drain(4)
+    assert len(broker.confirmed) <= 4
+    storage.is_away = False
+    await _drain(storage, service, 4)
+    assert {one.message_id for one in broker.confirmed} == {one.message_id for one in messages}
+    assert await storage.count_pending() == 0
+
+
+async def test_cancelled_it_waits_for_no_mark() -> None:
+    """G10: the database may be gone."""
+    storage, broker = Storage(), Broker()
+    await storage.save_messages(_messages(20, streams=20))
+    storage.gate.clear()
+    draining = asyncio.create_task(OutboxService(storage, broker).drain(10))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    draining.cancel()
+    async with asyncio.timeout(30):
+        await asyncio.wait([draining])
+    assert draining.cancelled()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_what_was_read_ahead_waits_for_a_failure_in_its_stream() -> None:
@@ -165,8 +226,9 @@ async def test_it_stops_after_the_batch_under_way() -> None:
     """G10."""
     storage, broker, messages = InMemoryOutboxStorage(), Broker(), _messages(30, streams=3)
     await storage.save_messages(messages)
-    assert await OutboxService(storage, broker).drain(10, is_stopping=lambda: True) == 10
-    assert broker.confirmed == messages[:10]
+    assert await OutboxService(storage, broker).drain(10, is_stopping=lambda: True) == 5
+    assert broker.confirmed == messages[:5]
+    assert await storage.count_pending() == 25
 
 
 async def test_leases_are_renewed_while_a_broker_takes_its_time() -> None:

@@ -71,7 +71,8 @@ class OutboxRelay(OutboxWorker):
         wake_up: Wakes it after commits, in this process and others; give the same or one like it
             to the storage of those who write. It is started with the relay and not stopped.
         owner: Name of this relay in the leases, unique among all; made up when not given.
-        batch_size: How many messages are published before they are marked.
+        batch_size: How many messages are published and not yet marked at most; they go out in
+            halves, one of which is published while the other is marked.
         poll_interval: Seconds until it looks again when nobody wakes it.
         max_attempts: How often publishing a message is begun before a failure parks it.
         message_backoff: How long a message that failed waits, in seconds.

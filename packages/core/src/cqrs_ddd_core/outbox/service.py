@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -19,7 +20,7 @@ from cqrs_ddd_core.primitives.id_generator import new_id
 from cqrs_ddd_core.primitives.retry import ExponentialBackoff
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from cqrs_ddd_core.ports.outbox import IOutboxStorage, OutboxPartition, PendingMessage
     from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
@@ -87,6 +88,8 @@ class OutboxService:
         self._publish_timeout = publish_timeout
         self._clock = clock or SystemClock()
         self._one_batch = asyncio.Lock()
+        self._marking: asyncio.Task[None] | None = None
+        self._unmarked: list[int] = []
 
     async def process_batch(self, batch_size: int = 100) -> int:
         """Publish up to so many due messages, once others of this service are done.
@@ -101,13 +104,16 @@ class OutboxService:
             leases = await self._leases.take()
             claimed = await self._storage.claim_pending(leases, limit=batch_size)
             if claimed:
-                await self._process(leases, claimed, _nothing())
+                async with self._all_marked():
+                    await self._process(leases, claimed, _nothing())
             return len(claimed)
 
     async def drain(
         self, batch_size: int = 500, *, is_stopping: Callable[[], bool] = lambda: False
     ) -> int:
-        """Publish due messages, batch after batch, and read the next while one is confirmed.
+        """Publish due messages, half a batch after the other.
+
+        While one half is published, the one before it is marked and the next one is read.
 
         It ends when nothing is due, and after about a second at the latest: then messages whose
         wait is over get their turn, and other services their share of the partitions.
@@ -125,18 +131,22 @@ class OutboxService:
         """
         async with self._one_batch:
             leases = await self._leases.take()
-            claimed = await self._storage.claim_pending(leases, limit=batch_size)
+            half = max(batch_size // 2, 1)
+            claimed = await self._storage.claim_pending(leases, limit=half)
             until, done = monotonic() + _DRAIN_SECONDS, 0
-            while claimed:
-                goes_on = len(claimed) == batch_size and not (
-                    monotonic() > until or self._leases.is_due or is_stopping()
-                )
-                ahead = self._claim_behind(leases, claimed) if goes_on else _nothing()
-                done += len(claimed)
-                claimed = await self._process(leases, claimed, ahead)
-                if claimed and is_stopping():
-                    await self._give_back(leases, claimed)
-                    break
+            async with self._all_marked():
+                while claimed:
+                    goes_on = len(claimed) == half and not (
+                        monotonic() > until or self._leases.is_due or is_stopping()
+                    )
+                    ahead = self._claim_behind(leases, claimed) if goes_on else _nothing()
+                    done += len(claimed)
+                    claimed = await self._process(leases, claimed, ahead)
+                    if batch_size == 1:
+                        await self._finish_marking()
+                    if claimed and is_stopping():
+                        await self._give_back(leases, claimed)
+                        break
             return done
 
     @property
@@ -159,7 +169,7 @@ class OutboxService:
     async def _claim_behind(
         self, leases: Sequence[OutboxPartition], claimed: Sequence[PendingMessage]
     ) -> list[PendingMessage]:
-        under_way = [item.sequence for item in claimed]
+        under_way = [*self._unmarked, *(item.sequence for item in claimed)]
         return await self._storage.claim_pending(leases, limit=len(claimed), excluding=under_way)
 
     async def _process(
@@ -168,14 +178,16 @@ class OutboxService:
         claimed: Sequence[PendingMessage],
         claiming: Awaitable[list[PendingMessage]],
     ) -> list[PendingMessage]:
-        """Publish and mark a batch; return what was claimed meanwhile and may be published."""
+        """Publish a batch and begin to mark it; return what was claimed meanwhile and may go on."""
         outcomes, following = await asyncio.gather(
             self._publish(claimed), claiming, return_exceptions=True
         )
         if isinstance(outcomes, BaseException):
             raise outcomes
         batch = _Batch(claimed, outcomes)
-        await self._mark_published(leases, batch)
+        await self._finish_marking()
+        self._unmarked = batch.confirmed()
+        self._marking = asyncio.create_task(self._mark_published(leases, batch))
         for item, failure in batch.failures():
             await self._note_failure(leases, item, failure)
         if isinstance(following, BaseException):
@@ -192,6 +204,27 @@ class OutboxService:
         except TimeoutError:
             msg = f"the broker did not confirm {len(claimed)} messages in time"
             return [BrokerUnavailableError(msg)] * len(claimed)
+
+    @asynccontextmanager
+    async def _all_marked(self) -> AsyncIterator[None]:
+        """Wait at the end until what was published in the block is marked."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            # It may wait for a database that is gone.
+            if self._marking is not None:
+                self._marking.cancel()
+            raise
+        finally:
+            await self._finish_marking()
+
+    async def _finish_marking(self) -> None:
+        marking, self._marking = self._marking, None
+        try:
+            if marking is not None:
+                await marking
+        finally:
+            self._unmarked = []
 
     async def _mark_published(self, leases: Sequence[OutboxPartition], batch: _Batch) -> None:
         confirmed = batch.confirmed()

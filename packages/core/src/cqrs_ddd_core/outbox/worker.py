@@ -28,7 +28,7 @@ class OutboxWorker(PollingLoop):
 
     Args:
         service: Publishes the batches.
-        batch_size: How many messages a batch holds at most.
+        batch_size: How many messages are published and not yet marked at most.
         poll_interval: Seconds until it looks again when nobody wakes it.
         backoff: How long to wait, in seconds, while the broker or the database is unavailable.
         stop_timeout: Seconds the batch under way may take to finish after ``stop``.
