@@ -115,6 +115,7 @@ async def test_a_version_that_does_not_serve_has_rebuilt_nothing(projected: str)
     assert not verdict.is_right
 
 
+@pytest.mark.slow
 def test_a_short_past_is_rebuilt_exactly_through_two_kills(
     postgres_url: str, tmp_path: Path
 ) -> None:

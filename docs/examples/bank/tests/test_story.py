@@ -26,7 +26,13 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(
+    params=[
+        pytest.param("memory", marks=pytest.mark.slow),
+        "sqlite",
+        pytest.param("postgres", marks=pytest.mark.slow),
+    ]
+)
 def arguments(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
     if request.param == "memory":
         return []

@@ -33,9 +33,7 @@ FAULTY = b"""customer_id,sample_id,date,units,amount
 """
 
 
-@pytest.mark.parametrize(
-    "program", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], indirect=True
-)
+@pytest.mark.slow
 def test_the_sample_ends_with_its_totals_however_often_it_is_run(program: Program) -> None:
     first = program.run()
     copy = shutil.copy(SAMPLE, program.folder / "copy.csv")
@@ -77,9 +75,7 @@ def test_faulty_lines_are_reported_and_the_others_processed(program: Program) ->
     assert found[4]["reason"] == "1997-01-17 is before customer 00004 joined on 1997-01-18"
 
 
-@pytest.mark.parametrize(
-    "program", [pytest.param("sqlite", marks=pytest.mark.slow), "postgres"], indirect=True
-)
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_work(program: Program) -> None:
     header, *lines = SAMPLE.read_bytes().splitlines(keepends=True)
     empty, log = program.folder / "empty.csv", program.folder / "log.csv"

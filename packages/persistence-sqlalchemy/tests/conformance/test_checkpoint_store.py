@@ -27,6 +27,7 @@ class TestSQLiteCheckpointStore(CheckpointStoreConformance):
         return _subject(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryCheckpointStore(CheckpointStoreConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

@@ -25,6 +25,7 @@ class TestSQLiteEventStore(EventStoreConformance):
         return _subject(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryEventStore(EventStoreConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

@@ -32,6 +32,7 @@ class TestSQLiteOutbox(OutboxConformance):
         return _subject(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryOutbox(OutboxConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

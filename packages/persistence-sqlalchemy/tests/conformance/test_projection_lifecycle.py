@@ -30,6 +30,7 @@ class TestSQLiteProjectionLifecycle(ProjectionLifecycleConformance):
         return _subject(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryProjectionLifecycle(ProjectionLifecycleConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

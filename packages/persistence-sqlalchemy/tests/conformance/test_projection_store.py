@@ -25,6 +25,7 @@ class TestSQLiteProjectionStore(ProjectionStoreConformance):
         return _subject(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryProjectionStore(ProjectionStoreConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

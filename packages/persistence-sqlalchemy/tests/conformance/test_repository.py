@@ -71,6 +71,7 @@ class TestSQLiteDocuments(RepositoryConformance):
         return _documents(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryDocuments(RepositoryConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

@@ -35,6 +35,7 @@ class TestSQLiteUndoHistory(UndoHistoryConformance):
         return _subject(sqlite_engine)
 
 
+@pytest.mark.slow
 class TestSQLiteMemoryUndoHistory(UndoHistoryConformance):
     lacks: ClassVar[Mapping[str, str]] = {
         "concurrent_transactions": "a database in memory has one connection"

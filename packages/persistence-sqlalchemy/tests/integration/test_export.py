@@ -80,6 +80,7 @@ async def test_a_database_is_exported_as_it_is(engine: AsyncEngine, tmp_path: Pa
     ]
 
 
+@pytest.mark.slow
 def test_an_export_that_is_killed_goes_on_behind_the_last_whole_file(
     url: str, tmp_path: Path
 ) -> None:

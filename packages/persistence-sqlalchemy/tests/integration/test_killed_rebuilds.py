@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 PROGRAM: Final = Path(__file__).with_name("dying_program.py")
-SHORT: Final = [
-    ("apply", 2, "before"),
-    ("serve", 1, "after"),
-]
+SHORT: Final = [("serve", 1, "after")]
 LONG: Final = [
+    ("apply", 2, "before"),
     ("advance", 3, "after"),
     ("pause", 1, "after"),
     *(("_commit", number, when) for number in range(1, 6) for when in ("before", "after")),
