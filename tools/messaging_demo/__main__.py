@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from random import Random
 from time import perf_counter
 from uuid import uuid4
@@ -19,6 +17,7 @@ from tools.messaging_demo.audit import expect
 from tools.messaging_demo.broker import DemoBroker
 from tools.messaging_demo.databases import open_databases
 from tools.messaging_demo.faults import plan
+from tools.messaging_demo.files import emptied, shortened
 from tools.messaging_demo.options import Options, parse_options
 from tools.messaging_demo.processes import Program, ProgramFailedError
 from tools.messaging_demo.run import INGEST, LOYALTY, RELAYS, Addresses, Run, running
@@ -46,8 +45,8 @@ def main() -> int:
 
 
 async def _run(options: Options, console: Console, store: str, broker_url: str) -> int:
-    folder = _empty(options.folder.resolve())
-    log = _shortened(options, folder)
+    folder = emptied(options.folder.resolve())
+    log = shortened(options.input, options.lines, folder)
     expected = expect(log)
     prefix = f"demo-{uuid4().hex[:8]}"
     broker = DemoBroker(broker_url, prefix)
@@ -99,21 +98,6 @@ def _store_database(server: str) -> Iterator[str]:
         yield url
     finally:
         drop_database(url)
-
-
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _shortened(options: Options, folder: Path) -> Path:
-    if not options.lines:
-        return options.input.resolve()
-    log = folder / "purchases.csv"
-    lines = options.input.read_bytes().splitlines(keepends=True)
-    log.write_bytes(b"".join(lines[: options.lines + 1]))
-    return log
 
 
 if __name__ == "__main__":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import sys
-from pathlib import Path
 from random import Random
 
 from record_store.projections import open_read_side
 from rich.console import Console
 
 from tools.messaging_demo.faults import Fault, plan
+from tools.messaging_demo.files import emptied, shortened
 from tools.messaging_demo.processes import ProgramFailedError
 from tools.projections_demo.options import Options, parse_options
 from tools.projections_demo.programs import NEXT, VICTIMS, prepared
@@ -44,8 +43,8 @@ def main() -> int:
 
 
 async def _run(options: Options, console: Console, database_url: str) -> int:
-    folder = _empty(options.folder.resolve())
-    log = _shortened(options, folder)
+    folder = emptied(options.folder.resolve())
+    log = shortened(options.input, options.lines, folder)
     kills = _plan(options)
     display = Display(console)
     display.say(f"To have the same past and the same kills again: --seed {options.seed}")
@@ -72,21 +71,6 @@ async def _run(options: Options, console: Console, database_url: str) -> int:
 def _plan(options: Options) -> list[Fault]:
     chance = Random(options.seed)  # noqa: S311 - not for secrets
     return plan(chance, VICTIMS, purchases=options.events, kills=options.kills, cuts=0)
-
-
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _shortened(options: Options, folder: Path) -> Path:
-    if not options.lines:
-        return options.input.resolve()
-    log = folder / "purchases.csv"
-    lines = options.input.read_bytes().splitlines(keepends=True)
-    log.write_bytes(b"".join(lines[: options.lines + 1]))
-    return log
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from cqrs_ddd_core.adapters.memory import InMemoryOutboxStorage
 from cqrs_ddd_core.outbox import OutboxService, OutboxWorker
+from cqrs_ddd_core.outbox.leases import PartitionLeases
 from cqrs_ddd_core.ports.outbox import OutboxMessage, OutboxPartition, PendingMessage
 from cqrs_ddd_core.ports.publisher import IMessagePublisher, PublishOutcome
 from cqrs_ddd_core.primitives.exceptions import (
@@ -229,6 +230,25 @@ async def test_it_stops_after_the_batch_under_way() -> None:
     assert await OutboxService(storage, broker).drain(10, is_stopping=lambda: True) == 5
     assert broker.confirmed == messages[:5]
     assert await storage.count_pending() == 25
+
+
+async def test_a_block_ends_although_its_lost_leases_were_forgotten_meanwhile() -> None:
+    """G4: the half before may have learnt that another owner has them."""
+    storage = InMemoryOutboxStorage()
+    leases = PartitionLeases(storage, "former", seconds=0.6)
+    await leases.take()
+
+    async def publish() -> None:
+        async with leases.kept():
+            await storage.release_partitions("former")
+            await storage.lease_partitions("another", seconds=60)
+            leases.forget()
+            await asyncio.Event().wait()
+
+    publishing = asyncio.create_task(publish())
+    await asyncio.wait([publishing], timeout=30)
+    assert publishing.done(), "the leases were kept though they are lost"
+    assert isinstance(publishing.exception(), TimeoutError)
 
 
 async def test_leases_are_renewed_while_a_broker_takes_its_time() -> None:

@@ -78,7 +78,9 @@ class PartitionLeases:
             TimeoutError: The leases are lost, or nearly: the block was cancelled.
         """
         async with asyncio.timeout(self._trusted_seconds) as limit:
-            heartbeat = asyncio.create_task(self._renew(limit), name="outbox heartbeat")
+            # As they are now: what is forgotten meanwhile was lost, and must show as lost.
+            renewing = self._renew(self._owned, limit)
+            heartbeat = asyncio.create_task(renewing, name="outbox heartbeat")
             try:
                 yield
             finally:
@@ -97,16 +99,16 @@ class PartitionLeases:
     def _trusted_seconds(self) -> float:
         return max(self._seconds * _TRUSTED_FOR - self._age, 0.0)
 
-    async def _renew(self, limit: asyncio.Timeout) -> None:
+    async def _renew(self, owned: Sequence[OutboxPartition], limit: asyncio.Timeout) -> None:
         while True:
             await asyncio.sleep(self._seconds * _RENEWED_AFTER)
             asked_at = monotonic()
             try:
-                kept = await self._storage.renew_partitions(self._owned, seconds=self._seconds)
+                kept = await self._storage.renew_partitions(owned, seconds=self._seconds)
             except InfrastructureError as error:
                 _logger.warning("outbox owner %s cannot renew its leases: %r", self._owner, error)
                 continue
-            if len(kept) < len(self._owned):
+            if len(kept) < len(owned):
                 _logger.warning("outbox owner %s lost leases", self._owner)
                 self.forget()
                 limit.reschedule(asyncio.get_running_loop().time())

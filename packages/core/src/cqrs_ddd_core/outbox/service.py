@@ -142,7 +142,8 @@ class OutboxService:
                     ahead = self._claim_behind(leases, claimed) if goes_on else _nothing()
                     done += len(claimed)
                     claimed = await self._process(leases, claimed, ahead)
-                    if batch_size == 1:
+                    if half == batch_size:
+                        # One message has no halves.
                         await self._finish_marking()
                     if claimed and is_stopping():
                         await self._give_back(leases, claimed)
