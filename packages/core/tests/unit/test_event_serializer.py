@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from cqrs_ddd_core.adapters.memory import (
     InMemoryDatabase,
@@ -67,7 +67,7 @@ STREAM = StreamId("Order", "o1")
 def _stored(event: NewEvent, payload: bytes | None = None) -> StoredEvent:
     return StoredEvent(
         1,
-        STREAM,
+        *STREAM,
         1,
         event.event_id,
         event.event_type,
@@ -77,7 +77,7 @@ def _stored(event: NewEvent, payload: bytes | None = None) -> StoredEvent:
         event.occurred_at,
         event.correlation_id,
         event.causation_id,
-        event.metadata,
+        to_json(event.metadata),
     )
 
 
@@ -410,5 +410,5 @@ def test_a_text_that_is_no_stream_leads_nowhere() -> None:
 def test_an_error_quotes_nothing_of_the_payload() -> None:
     stored = _stored(serialize_event(Loose(anything=1)), b'{"price":"a secret"}')
     with pytest.raises(EventPayloadError, match="price") as caught:
-        SERIALIZER.deserialize(replace(stored, event_type="Sold"))
+        SERIALIZER.deserialize(stored._replace(event_type="Sold"))
     assert "secret" not in "".join(format_exception(caught.value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionValueError
 from cqrs_ddd_core.correlation import get_context
@@ -22,6 +22,9 @@ __all__ = ["RowWriter", "encoded_keys"]
 #: Kinds of changes of one table that are remembered at most.
 _KINDS_KNOWN: Final = 256
 _NUMBERS: Final = (int, float, Decimal)
+
+#: A change behind the key of its row as the database keeps it.
+_Change: TypeAlias = "tuple[RowKey, RowChange]"
 
 
 class _Kind(NamedTuple):
@@ -41,11 +44,6 @@ class _Kind(NamedTuple):
 
 
 _NOTHING: Final = _Kind(deletes=True, upserts=False, sets=(), adds=())
-
-
-class _Change(NamedTuple):
-    key: RowKey
-    change: RowChange
 
 
 class RowWriter:
@@ -69,18 +67,18 @@ class RowWriter:
         self._guarded = guarded
         self._tenant_id = get_context().tenant_id
 
-    async def apply(self, changes: Iterable[RowChange]) -> list[RowKey]:
+    async def apply(self, changes: Sequence[RowChange]) -> list[RowKey]:
         """Apply changes of different rows, and return the keys of the refused ones in order."""
         kinds: dict[_Kind, list[_Change]] = {}
-        for one in sorted(self._fitted(list(changes)), key=itemgetter(0)):
-            kinds.setdefault(self._kind(one.change), []).append(one)
+        for one in sorted(self._fitted(changes), key=itemgetter(0)):
+            kinds.setdefault(self._kind(one[1]), []).append(one)
         is_one_upsert = len(kinds) == 1 and next(iter(kinds)).upserts
-        keys = [one.key for some in kinds.values() for one in some]
+        keys = [key for some in kinds.values() for key, _ in some]
         present: set[RowKey] = set() if is_one_upsert else await self._lock(keys)
         left: list[_Change] = []
         for kind, some in kinds.items():
             left += await self._write(kind, some, present)
-        return sorted(one.key for one in left)
+        return sorted(key for key, _ in left)
 
     async def _write(
         self, kind: _Kind, some: Sequence[_Change], present: set[RowKey]
@@ -88,17 +86,12 @@ class RowWriter:
         """Do changes of one kind on locked rows, and return those that were refused."""
         if kind.upserts:
             return await self._upsert(kind, some)
-        there = [one for one in some if one.key in present]
-        missing = [one for one in some if one.key not in present]
+        there = [one for one in some if one[0] in present]
+        missing = [one for one in some if one[0] not in present]
+        refused = [one for one in missing if one[1].expected_version]
         if kind.deletes:
-            return [
-                *await self._delete(there),
-                *(one for one in missing if one.change.expected_version),
-            ]
-        refused = [one for one in missing if one.change.expected_version]
-        made_by_others = await self._insert(
-            [one for one in missing if not one.change.expected_version]
-        )
+            return [*await self._delete(there), *refused]
+        made_by_others = await self._insert([one for one in missing if not one[1].expected_version])
         # Who expected nothing of them changes them as they are now.
         return [*refused, *await self._update(kind, [*there, *made_by_others])]
 
@@ -118,7 +111,7 @@ class RowWriter:
             for name in defaults
         ]
         if self._guarded:
-            scalars.append(min(one.change.first_position for one in some))
+            scalars.append(min([change.first_position for _, change in some]))
         left = await self._run(statement, some, self._proposed(kind, some), *scalars)
         # Each of them is judged by its own first position.
         return await self._update(kind, left)
@@ -135,10 +128,10 @@ class RowWriter:
         """Make rows that were not there; return the changes of those others have made since."""
         names = tuple(name for name in self._schema.columns if name not in self._schema.key)
         whole = _Kind(deletes=False, upserts=False, sets=names, adds=())
-        rows = [one._replace(change=self._whole(one.change)) for one in some]
+        rows = [(key, self._whole(change)) for key, change in some]
         statement = self._sql.insert(names)
-        left = {one.key for one in await self._run(statement, rows, self._proposed(whole, rows))}
-        return [one for one in some if one.key in left]
+        left = {key for key, _ in await self._run(statement, rows, self._proposed(whole, rows))}
+        return [one for one in some if one[0] in left]
 
     async def _run(
         self, statement: str, some: Sequence[_Change], columns: list[list[Any]], *scalars: Any
@@ -151,7 +144,7 @@ class RowWriter:
         if len(written) == len(some):
             return []
         keys = self._decoded(written)
-        return [one for one in some if one.key not in keys]
+        return [one for one in some if one[0] not in keys]
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -167,7 +160,7 @@ class RowWriter:
         for key, change in zip(keys, changes, strict=True):
             # Of a row of which nothing is left the new one is written whole.
             whole = change.deletes and not change.is_delete
-            yield _Change(key, self._whole(change) if whole else change)
+            yield key, self._whole(change) if whole else change
 
     def _whole(self, change: RowChange) -> RowChange:
         """Return the change that makes the same of a row whatever it was."""
@@ -179,12 +172,8 @@ class RowWriter:
     def _kind(self, change: RowChange) -> _Kind:
         # Handlers make few kinds of changes, again and again.
         known = self._sql.kinds
-        shape = (
-            change.is_delete,
-            change.expected_version is None,
-            tuple(change.sets),
-            tuple(change.adds),
-        )
+        may_be_new = change.expected_version is None
+        shape = (change.is_delete, may_be_new, *change.sets, None, *change.adds)
         kind = known.get(shape)
         if kind is None:
             kind = self._new_kind(change)
@@ -226,25 +215,25 @@ class RowWriter:
 
     def _proposed(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
         """Return what is given of rows that may have to be made, column by column."""
-        return [*self._values(kind, some), [one.change.last_position for one in some]]
+        return [*self._values(kind, some), [change.last_position for _, change in some]]
 
     def _guards(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
         """Return what is given of rows that are there, column by column."""
         return [
             *self._values(kind, some),
-            [one.change.first_position for one in some],
-            [one.change.last_position for one in some],
-            [one.change.expected_version for one in some],
+            [change.first_position for _, change in some],
+            [change.last_position for _, change in some],
+            [change.expected_version for _, change in some],
         ]
 
     def _values(self, kind: _Kind, some: Sequence[_Change]) -> Iterable[list[Any]]:
         fit_all = self._schema.fit_all
-        yield from encoded_keys(self._sql, [one.key for one in some])
+        yield from encoded_keys(self._sql, [key for key, _ in some])
         for name in kind.sets:
-            values = [one.change.sets[name] for one in some]
+            values = [change.sets[name] for _, change in some]
             yield _encoded(self._sql, name, fit_all(name, values))
         for name in kind.adds:
-            values = [one.change.adds[name] for one in some]
+            values = [change.adds[name] for _, change in some]
             yield _encoded(self._sql, name, fit_all(name, values))
 
     def _decoded(self, rows: Iterable[Any]) -> set[RowKey]:

@@ -115,7 +115,8 @@ def _decoded(row: Sequence[Any]) -> Sequence[Any]:
     return (
         *row[:4],
         to_uuid(row[4]),
-        *row[5:11],
-        to_datetime(row[11]),
-        to_datetime(row[12]),
+        *row[5:8],
+        to_datetime(row[8]),
+        to_datetime(row[9]),
+        *row[10:],
     )

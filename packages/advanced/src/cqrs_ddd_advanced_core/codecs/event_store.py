@@ -138,7 +138,7 @@ class EncodedEventStore(IEventStore):
         async for event in self._store.read_all(event_filter=event_filter):
             place = PayloadPlace.in_stream(event.stream, event)
             payload = self._boundary.decode_sealed(event.payload_bytes, place)
-            yield replace(event, payload_bytes=payload)
+            yield event._replace(payload_bytes=payload)
 
     async def _decode(
         self, events: Sequence[StoredEvent], event_filter: EventFilter | None
@@ -148,7 +148,7 @@ class EncodedEventStore(IEventStore):
             [PayloadPlace.in_stream(event.stream, event) for event in events],
         )
         decoded = [
-            event if payload is event.payload_bytes else replace(event, payload_bytes=payload)
+            event if payload is event.payload_bytes else event._replace(payload_bytes=payload)
             for event, payload in zip(events, payloads, strict=True)
         ]
         conditions = () if event_filter is None else event_filter.payload

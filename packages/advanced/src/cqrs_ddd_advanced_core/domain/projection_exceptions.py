@@ -20,6 +20,7 @@ __all__ = [
     "LiveProjectionLimitError",
     "ProjectionConflictError",
     "ProjectionDefinitionError",
+    "ProjectionHaltedError",
     "ProjectionLagError",
     "ProjectionSchemaMismatchError",
     "ProjectionSwitchError",
@@ -97,6 +98,22 @@ class ProjectionLagError(PersistenceError):
         self.projection: str = projection
         self.wanted: int = wanted
         self.reached: int = reached
+
+
+class ProjectionHaltedError(ProjectionLagError):
+    """A projection does not come as far as asked for before an operator has looked at it."""
+
+    def __init__(self, projection: str, wanted: int, reached: int, reason: str) -> None:
+        PersistenceError.__init__(
+            self,
+            f"projection {projection!r} is halted at position {reached} and will not come to "
+            f"{wanted}: {reason}. Mend what it says and let it go on, or take what is there "
+            "without after=",
+        )
+        self.projection = projection
+        self.wanted = wanted
+        self.reached = reached
+        self.reason: str = reason
 
 
 class RebuildError(PersistenceError):

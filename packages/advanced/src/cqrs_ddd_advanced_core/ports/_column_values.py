@@ -50,15 +50,19 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _str(value: Any) -> str:
-    if isinstance(value, Enum):
-        value = value.value
-    if not isinstance(value, str):
-        raise _unfit(value)
-    if "\0" in value:
+    text = value if type(value) is str else _text_of(value)
+    if "\0" in text:
         raise ValueError("the text has a NUL character, which databases refuse")
-    if not value.isascii():
-        _refuse_surrogates(value)
-    return value
+    if not text.isascii():
+        _refuse_surrogates(text)
+    return text
+
+
+def _text_of(value: Any) -> str:
+    found = value.value if isinstance(value, Enum) else value
+    if not isinstance(found, str):
+        raise _unfit(found)
+    return found
 
 
 def _refuse_surrogates(value: str) -> None:
@@ -79,7 +83,7 @@ def _datetime(value: Any) -> datetime:
         raise _unfit(value)
     if value.tzinfo is None:
         raise ValueError("the time has no time zone")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def _date(value: Any) -> date:

@@ -152,7 +152,7 @@ class ProjectionSchema:
         """
         fit = FITTING[self.columns[name].type]
         try:
-            return [fit(value) for value in values]
+            return list(map(fit, values))
         except (TypeError, ValueError):
             # None among them, or one that does not fit: that one says what is wrong.
             return [self.fit(name, value) for value in values]

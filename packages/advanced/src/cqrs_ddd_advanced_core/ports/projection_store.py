@@ -155,7 +155,8 @@ class IProjectionStore(Protocol):
 
         Args:
             schema: Whose rows.
-            changes: At most one for each row.
+            changes: At most one for each row, in any order: the store changes rows in one order
+                everywhere, so that batches do not block each other in a circle.
             guarded: Whether rows refuse changes that are not newer. ``False`` where events do not
                 come in the order of positions: rows that several partitions share, and events
                 that were parked.

@@ -104,13 +104,14 @@ def _key_of(readings: Sequence[Reading]) -> _Taking:
 
 
 def _values_of(readings: Mapping[str, Reading]) -> _Taking:
+    """Return what makes a new mapping of values for each event."""
     fixed = {name: one.fixed.value for name, one in readings.items() if one.fixed is not None}
     getters = [(name, one.get) for name, one in readings.items() if one.fixed is None]
     if not getters:
-        return lambda _event, _fields: fixed
+        return lambda _event, _fields: fixed.copy()
 
     def take(event: Any, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        values = dict(fixed)
+        values = fixed.copy()
         for name, get in getters:
             values[name] = get(event, fields)
         return values

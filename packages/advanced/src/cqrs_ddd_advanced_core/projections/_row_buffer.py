@@ -64,7 +64,8 @@ class TableShape:
 class RowBuffer:
     """Changes of the rows of one table, one for each row.
 
-    Names of columns are checked by the callers, values by the store.
+    Names of columns are checked by the callers, values by the store. The mappings a method is
+    given may be kept and changed, unless it says otherwise: a batch has thousands of them.
     """
 
     __slots__ = ("_arity", "changes", "shape")
@@ -76,15 +77,16 @@ class RowBuffer:
 
     def replace(self, position: int, key: RowKey, values: Mapping[str, Any]) -> None:
         """Let the row be this one, whatever it was."""
-        change = self._change(position, key)
+        change = self._change(position, key, {**self.shape.defaults, **values}, {})
         change.deletes = True
-        change.is_delete = False
-        change.sets = {**self.shape.defaults, **values}
-        change.adds = {}
 
-    def update(self, position: int, key: RowKey, values: Mapping[str, Any]) -> None:
+    def update(self, position: int, key: RowKey, values: dict[str, Any]) -> None:
         """Set columns of the row."""
-        change = self._change(position, key)
+        change = self.changes.get(key)
+        if change is None:
+            self._change(position, key, values, {})
+            return
+        change.last_position = position
         change.is_delete = False
         change.sets.update(values)
         if change.adds:
@@ -92,48 +94,51 @@ class RowBuffer:
                 change.adds.pop(name, None)
 
     def add(self, position: int, key: RowKey, amounts: Mapping[str, Any]) -> None:
-        """Add to columns of the row."""
+        """Add to columns of the row; the amounts are copied where they have to be kept."""
         change = self.changes.get(key)
         if change is None:
-            change = self._change(position, key)
-            change.adds = dict(amounts)
+            self._change(position, key, {}, dict(amounts))
             return
         change.last_position = position
         change.is_delete = False
         sets, adds = change.sets, change.adds
         for name, amount in amounts.items():
-            if name in sets:
+            if name in adds:
+                adds[name] += amount
+            elif name in sets:
                 known = sets[name]
                 sets[name] = amount if known is None else known + amount
-            elif name in adds:
-                adds[name] += amount
             else:
                 adds[name] = amount
 
     def update_and_add(
-        self, position: int, key: RowKey, values: Mapping[str, Any], amounts: Mapping[str, Any]
+        self, position: int, key: RowKey, values: dict[str, Any], amounts: dict[str, Any]
     ) -> None:
         """Set some columns of the row and add to others."""
         if key in self.changes:
             self.update(position, key, values)
             self.add(position, key, amounts)
         else:
-            change = self._change(position, key)
-            change.sets, change.adds = dict(values), dict(amounts)
+            self._change(position, key, values, amounts)
 
     def delete(self, position: int, key: RowKey) -> None:
         """Leave no row."""
-        change = self._change(position, key)
+        change = self._change(position, key, {}, {})
         change.deletes = change.is_delete = True
-        change.sets, change.adds = {}, {}
 
-    def _change(self, position: int, key: RowKey) -> RowChange:
+    def _change(
+        self, position: int, key: RowKey, sets: dict[str, Any], adds: dict[str, Any]
+    ) -> RowChange:
+        """Let the change of a row be this one, whatever it was."""
         change = self.changes.get(key)
         if change is not None:
             change.last_position = position
+            change.is_delete = False
+            change.sets, change.adds = sets, adds
             return change
         if len(key) != self._arity:
             msg = f"a key of {self.shape.schema.name} has the columns {', '.join(self.shape.key)}"
             raise ProjectionValueError(msg)
-        change = self.changes[key] = RowChange(key, position, position)
+        change = RowChange(key, position, position, False, False, sets, adds)  # noqa: FBT003
+        self.changes[key] = change
         return change

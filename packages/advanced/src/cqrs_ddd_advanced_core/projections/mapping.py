@@ -113,35 +113,26 @@ class MappedProjector(Projector):
             return None
         names = frozenset[str]().union(*(one.fields for one in mapped))
         if not names:
-            return _envelope_handler(mapped)
+            return _stored_handler(mapped, None)
         read = fields_reader(event_class, names)
-        return None if read is None else _fields_handler(mapped, read)
+        return None if read is None else _stored_handler(mapped, read)
 
 
 def _handler(mapped: Sequence[MappedEvent]) -> EventHandler:
     def apply(event: DomainEvent, rows: ProjectionRows) -> None:
         for one in mapped:
-            one.change(event, event.__dict__, rows.buffer(one.table), rows.position)
+            one.change(event, event.__dict__, rows.buffers[one.table], rows.position)
 
     return apply
 
 
-def _envelope_handler(mapped: Sequence[MappedEvent]) -> StoredEventHandler:
+def _stored_handler(mapped: Sequence[MappedEvent], read: FieldsReader | None) -> StoredEventHandler:
+    """Return what needs of an event only some fields of its payload, or none."""
     changes = [(one.change, one.table) for one in mapped]
 
     def apply(stored: StoredEvent, rows: ProjectionRows) -> None:
+        fields = _NOTHING if read is None else read(stored.payload_bytes)
         for change, table in changes:
-            change(stored, _NOTHING, rows.buffer(table), rows.position)
-
-    return apply
-
-
-def _fields_handler(mapped: Sequence[MappedEvent], read: FieldsReader) -> StoredEventHandler:
-    changes = [(one.change, one.table) for one in mapped]
-
-    def apply(stored: StoredEvent, rows: ProjectionRows) -> None:
-        fields = read(stored.payload_bytes)
-        for change, table in changes:
-            change(stored, fields, rows.buffer(table), rows.position)
+            change(stored, fields, rows.buffers[table], rows.position)
 
     return apply

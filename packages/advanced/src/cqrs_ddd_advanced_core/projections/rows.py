@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProjectionRows"]
 
-_key = attrgetter("key")
-
 
 class ProjectionRows:
     """Changes to the tables of a projection, of all events of a batch.
@@ -40,15 +37,18 @@ class ProjectionRows:
         shapes: The tables of the projection by the names handlers use.
 
     Attributes:
+        buffers: The changes so far by table, for projectors that are compiled.
         position: Of the event that is being applied.
         read_ahead: Events of the batch that were read before their turn, by position.
     """
 
-    __slots__ = ("_buffers", "_found", "_store", "position", "read_ahead")
+    __slots__ = ("_found", "_store", "buffers", "position", "read_ahead")
 
     def __init__(self, store: IProjectionStore, shapes: Mapping[str, TableShape]) -> None:
         self._store = store
-        self._buffers = {name: RowBuffer(shape) for name, shape in shapes.items()}
+        self.buffers: Mapping[str, RowBuffer] = {
+            name: RowBuffer(shape) for name, shape in shapes.items()
+        }
         self._found: dict[tuple[str, RowKey], Row | None] = {}
         self.position: int = 0
         self.read_ahead: dict[int, Sequence[DomainEvent]] = {}
@@ -64,7 +64,7 @@ class ProjectionRows:
             ProjectionDefinitionError: The projection has no such table.
             ProjectionValueError: A column is unknown, or one of the key is missing.
         """
-        buffer = self.buffer(table)
+        buffer = self._buffer(table)
         shape = buffer.shape
         key = shape.key_of(row)
         values = {name: row[name] for name in row if name not in shape.key}
@@ -79,7 +79,7 @@ class ProjectionRows:
             ProjectionDefinitionError: The projection has no such table.
             ProjectionValueError: A column is unknown or holds no numbers.
         """
-        buffer = self.buffer(table)
+        buffer = self._buffer(table)
         if not amounts.keys() <= buffer.shape.numbers:
             buffer.shape.check_addable(amounts)
         if amounts:
@@ -92,7 +92,7 @@ class ProjectionRows:
             ProjectionDefinitionError: The projection has no such table.
             ProjectionValueError: A column is unknown, or belongs to the key.
         """
-        buffer = self.buffer(table)
+        buffer = self._buffer(table)
         if not values.keys() <= buffer.shape.columns:
             buffer.shape.check_settable(values)
         if values:
@@ -104,7 +104,7 @@ class ProjectionRows:
         Raises:
             ProjectionDefinitionError: The projection has no such table.
         """
-        self.buffer(table).delete(self.position, as_key(key))
+        self._buffer(table).delete(self.position, as_key(key))
 
     async def get(self, table: str | ProjectionSchema, key: Any) -> dict[str, Any] | None:
         """Return a row as the events so far have left it, ``None`` when there is none.
@@ -115,7 +115,7 @@ class ProjectionRows:
         Raises:
             ProjectionDefinitionError: The projection has no such table.
         """
-        buffer, key = self.buffer(table), as_key(key)
+        buffer, key = self._buffer(table), as_key(key)
         schema, change = buffer.shape.schema, buffer.changes.get(key)
         if change is not None and change.deletes:
             return change.make(schema, None)
@@ -138,7 +138,7 @@ class ProjectionRows:
             name = table.name if isinstance(table, ProjectionSchema) else table
             wanted.setdefault(name, set()).add(as_key(key))
         for name, keys in wanted.items():
-            schema = self.buffer(name).shape.schema
+            schema = self._buffer(name).shape.schema
             found = await self._store.fetch(schema, keys)
             self._found.update({(schema.name, key): found.get(key) for key in keys})
 
@@ -153,10 +153,9 @@ class ProjectionRows:
             How many rows did, and were left as they are.
         """
         refused = 0
-        for buffer in self._buffers.values():
+        for buffer in self.buffers.values():
             if buffer.changes:
-                # In one order everywhere, so that batches do not block each other in a circle.
-                changes = sorted(buffer.changes.values(), key=_key)
+                changes = list(buffer.changes.values())
                 buffer.changes = {}
                 schema = buffer.shape.schema
                 if checked:
@@ -165,17 +164,12 @@ class ProjectionRows:
         self._found.clear()
         return refused
 
-    def buffer(self, table: str | ProjectionSchema) -> RowBuffer:
-        """Return the changes of one table; for projectors that are compiled.
-
-        Raises:
-            ProjectionDefinitionError: The projection has no such table.
-        """
+    def _buffer(self, table: str | ProjectionSchema) -> RowBuffer:
         name = table.name if isinstance(table, ProjectionSchema) else table
         try:
-            return self._buffers[name]
+            return self.buffers[name]
         except KeyError:
-            there = ", ".join(self._buffers) or "none"
+            there = ", ".join(self.buffers) or "none"
             msg = f"the projection has no table {name!r}, but {there}: list it in its tables"
             raise ProjectionDefinitionError(msg) from None
 

@@ -7,9 +7,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionLagError
+from cqrs_ddd_advanced_core.domain.projection_exceptions import (
+    ProjectionHaltedError,
+    ProjectionLagError,
+)
 from cqrs_ddd_advanced_core.ports.checkpoint_store import CheckpointState
 from cqrs_ddd_advanced_core.projections._lag import lag_seconds
 from cqrs_ddd_advanced_core.projections.status import Staleness
@@ -72,14 +75,15 @@ class ProjectionWaiter:
         Raises:
             UnknownProjectionError: Nothing is registered under the name.
             ProjectionLagError: It did not come as far in time; the error tells how far it came.
+            ProjectionHaltedError: It was halted on the way, so there is nothing to wait for.
             UnitOfWorkError: The current unit of work has stored events: they show when it has
                 committed, and the projection may be waiting for it.
         """
         projection = self._registry.get(name)
-        reached = await self._reached(projection)
-        if reached is not None and reached < position:
+        seen = await self._seen(projection)
+        if not seen.shows(position):
             _refuse_to_wait_for_oneself()
-            await self._wait(projection, position, reached, timeout)
+            await self._wait(projection, position, seen, timeout)
 
     async def wait_up_to(self, name: str, position: int, *, timeout: float = 5.0) -> Staleness:
         """Wait like ``wait_for``, but not longer than that, and return how old answers are then.
@@ -99,7 +103,7 @@ class ProjectionWaiter:
             UnknownProjectionError: Nothing is registered under the name.
         """
         projection = self._registry.get(name)
-        position = await self._reached(projection)
+        position = (await self._seen(projection)).reached
         head = await self._event_store.get_head_position()
         if position is None or position >= head:
             return Staleness(max(head, position or 0), max(head, position or 0), 0.0)
@@ -122,18 +126,21 @@ class ProjectionWaiter:
         return wait
 
     async def _wait(
-        self, projection: Projection, position: int, reached: int | None, timeout: float
+        self, projection: Projection, position: int, seen: _Seen, timeout: float
     ) -> None:
         looks = 0
         try:
             async with asyncio.timeout(timeout), self._woken(projection.name) as woken:
-                while reached is not None and reached < position:
+                while not seen.shows(position):
+                    if seen.halted is not None and seen.halted[0] < position:
+                        raise ProjectionHaltedError(projection.name, position, *seen.halted)
                     looks += 1
                     await _wait_for(woken, _BETWEEN_LOOKS.delay(looks))
                     woken.clear()
-                    reached = await self._reached(projection)
+                    seen = await self._seen(projection)
         except TimeoutError:
-            raise ProjectionLagError(projection.name, position, reached or 0, timeout) from None
+            reached = seen.reached or 0
+            raise ProjectionLagError(projection.name, position, reached, timeout) from None
 
     @asynccontextmanager
     async def _woken(self, name: str) -> AsyncIterator[asyncio.Event]:
@@ -147,16 +154,30 @@ class ProjectionWaiter:
             if stop is not None:
                 stop()
 
-    async def _reached(self, projection: Projection) -> int | None:
-        """Return up to where everything shows; ``None`` if that is whatever is committed."""
+    async def _seen(self, projection: Projection) -> _Seen:
         look = self._looks[get_context().tenant_id, projection.name]
         asked_at = look.number
         async with look.lock:
             # Whoever asked before the last look began shares its answer.
             if look.number == asked_at:
                 look.number += 1
-                look.reached = await _look_at(projection)
-            return look.reached
+                look.seen = await _look_at(projection)
+            return look.seen
+
+
+class _Seen(NamedTuple):
+    """What checkpoints say.
+
+    Attributes:
+        reached: Up to where everything shows; ``None`` if that is whatever is committed.
+        halted: Where the partition stands that was halted, and why.
+    """
+
+    reached: int | None = 0
+    halted: tuple[int, str] | None = None
+
+    def shows(self, position: int) -> bool:
+        return self.reached is None or self.reached >= position
 
 
 @dataclass(slots=True)
@@ -164,17 +185,22 @@ class _Look:
     """The last look at a checkpoint."""
 
     number: int = 0
-    reached: int | None = 0
+    seen: _Seen = field(default_factory=_Seen)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-async def _look_at(projection: Projection) -> int | None:
+async def _look_at(projection: Projection) -> _Seen:
     checkpoints = projection.store.checkpoints
     version = await checkpoints.serving_version(projection.name)
     found = await checkpoints.get(projection.name, version or projection.version)
     if found and all(one.state is CheckpointState.INLINE for one in found):
-        return None
-    return min((one.position for one in found), default=0)
+        return _Seen(None)
+    halted = [
+        (one.position, one.error or "no reason is given")
+        for one in found
+        if one.state is CheckpointState.HALTED
+    ]
+    return _Seen(min((one.position for one in found), default=0), min(halted, default=None))
 
 
 def _refuse_to_wait_for_oneself() -> None:

@@ -166,4 +166,4 @@ class ParkedEventsConformance(Conformance):
 def _event(
     position: int, stream: StreamId = _STREAM, event_type: str = "OrderPlaced"
 ) -> StoredEvent:
-    return StoredEvent(position, stream, 1, new_id(), event_type, 1, b"{}", MOMENT, MOMENT)
+    return StoredEvent(position, *stream, 1, new_id(), event_type, 1, b"{}", MOMENT, MOMENT)

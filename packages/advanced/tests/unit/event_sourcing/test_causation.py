@@ -15,7 +15,7 @@ from cqrs_ddd_core.testing.samples import MOMENT
 def _stored(number: int, cause: str | None, event_type: str = "Happened") -> StoredEvent:
     return StoredEvent(
         number,
-        StreamId("Order", "o-1"),
+        *StreamId("Order", "o-1"),
         number,
         UUID(int=number),
         event_type,

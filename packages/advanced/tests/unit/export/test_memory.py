@@ -31,7 +31,7 @@ class Feed(InMemoryEventStore):
     def event(self, position):
         payload = b'{"total": "1.10", "note": "%d%s"}' % (position, b"x" * 500)
         stream = StreamId("Order", str(position))
-        return StoredEvent(position, stream, 1, new_id(), "Placed", 1, payload, NOW, NOW)
+        return StoredEvent(position, *stream, 1, new_id(), "Placed", 1, payload, NOW, NOW)
 
 
 asyncio.run(export_events(Feed(InMemoryDatabase()), sys.argv[2], row_group_size=5000))

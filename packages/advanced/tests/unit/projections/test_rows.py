@@ -150,7 +150,7 @@ def test_doing_nothing_makes_no_row() -> None:
     rows = new_rows(InMemoryProjectionStore())
     rows.add("items", 1)
     rows.update("items", 1)
-    assert rows.buffer("items").changes == {}
+    assert rows.buffers["items"].changes == {}
 
 
 @pytest.mark.parametrize(

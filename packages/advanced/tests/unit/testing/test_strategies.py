@@ -23,6 +23,7 @@ from pydantic import (
     StringConstraints,
     field_validator,
 )
+from pydantic_core import to_json
 from typing_extensions import TypeAliasType, TypedDict
 
 from cqrs_ddd_advanced_core.domain import EventSourcingConfigurationError
@@ -155,7 +156,7 @@ def through_storage(event: DomainEvent) -> DomainEvent:
     new = serialize_event(event)
     stored = StoredEvent(
         1,
-        StreamId("T", "1"),
+        *StreamId("T", "1"),
         1,
         new.event_id,
         new.event_type,
@@ -165,7 +166,7 @@ def through_storage(event: DomainEvent) -> DomainEvent:
         new.occurred_at,
         new.correlation_id,
         new.causation_id,
-        new.metadata,
+        to_json(new.metadata),
     )
     return EventSerializer(EventTypeRegistry([type(event)])).deserialize(stored)
 

@@ -213,7 +213,8 @@ class _ReceivedEvent(NamedTuple):
     schema_version: int
     payload_bytes: bytes
     event_id: UUID
-    stream: tuple[str | None, str | None]
+    aggregate_type: str | None
+    aggregate_id: str | None
     occurred_at: datetime
     correlation_id: str | None
     causation_id: str | None
@@ -226,12 +227,14 @@ _Source: TypeAlias = StoredEvent | _ReceivedEvent
 def _received(message: OutboxMessage) -> _ReceivedEvent:
     # An event of no aggregate is a stream of its own in the outbox.
     is_located = message.stream != str(message.message_id)
+    stream = StreamId.parse(message.stream) if is_located else None
     return _ReceivedEvent(
         message.message_type,
         message.schema_version,
         message.payload,
         message.message_id,
-        (StreamId.parse(message.stream) if is_located else None) or (None, None),
+        None if stream is None else stream.aggregate_type,
+        None if stream is None else stream.aggregate_id,
         message.occurred_at,
         message.correlation_id,
         message.causation_id,
@@ -250,7 +253,8 @@ def _read(validate: Callable[..., Any], payload: bytes, source: _Source) -> Doma
     fields = event.__dict__
     fields["event_id"] = source.event_id
     fields["occurred_at"] = source.occurred_at
-    fields["aggregate_type"], fields["aggregate_id"] = source.stream
+    fields["aggregate_type"] = source.aggregate_type
+    fields["aggregate_id"] = source.aggregate_id
     fields["correlation_id"] = source.correlation_id
     fields["causation_id"] = source.causation_id
     fields["metadata"] = dict(source.metadata)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from pydantic_core import from_json
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from uuid import UUID
 
 __all__ = ["StoredEvent", "StreamId"]
 
@@ -36,34 +34,10 @@ class StreamId(NamedTuple):
         return cls(aggregate_type.replace("%2D", "-").replace("%25", "%"), aggregate_id)
 
 
-class _LateParts:
-    """What a stored event is given instead of its stream and metadata, and its parsed payload."""
-
-    __slots__ = ("_aggregate_id", "_aggregate_type", "_metadata", "_payload")
-
-    _aggregate_id: str
-    _aggregate_type: str
-    _metadata: str | bytes
-    _payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent(_LateParts):
-    """An event as it stands in a stream; it never changes again.
-
-    An adapter that fills in an event without its constructor may leave ``stream`` and
-    ``metadata`` to be made when somebody asks for them: of ``_aggregate_type`` and
-    ``_aggregate_id``, and of JSON in ``_metadata``.
-
-    Attributes:
-        position: Place in the order of all events, from 1, increasing, with holes.
-        version: Place in its stream, from 1, without gaps, also when older ones were removed.
-        payload_bytes: The stored JSON, exactly as written.
-        recorded_at: When the store wrote it, aware UTC.
-    """
-
+class _Columns(NamedTuple):
     position: int
-    stream: StreamId
+    aggregate_type: str
+    aggregate_id: str
     version: int
     event_id: UUID
     event_type: str
@@ -73,39 +47,37 @@ class StoredEvent(_LateParts):
     recorded_at: datetime
     correlation_id: str | None = None
     causation_id: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata_json: str | bytes | None = None
 
-    if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any:
-            # Whoever reads many events seldom looks at these. Neither keeping nor making them
-            # costs the garbage collector anything until then.
-            make = _LATE.get(name)
-            if make is None:
-                msg = f"{type(self).__name__!r} has no attribute {name!r}"
-                raise AttributeError(msg)
-            found = make(self)
-            object.__setattr__(self, name, found)
-            return found
+class StoredEvent(_Columns):
+    """An event as it stands in a stream; it never changes again.
+
+    It is a tuple of what a store keeps, so that a page of events costs next to nothing to make:
+    an adapter that selects the columns in this order makes them with ``StoredEvent._make(row)``.
+    What is read from them is read when somebody asks for it.
+
+    Attributes:
+        position: Place in the order of all events, from 1, increasing, with holes.
+        aggregate_type: Type name of the aggregate whose stream this is.
+        aggregate_id: Id of the aggregate whose stream this is.
+        version: Place in its stream, from 1, without gaps, also when older ones were removed.
+        payload_bytes: The stored JSON, exactly as written.
+        recorded_at: When the store wrote it, aware UTC.
+        metadata_json: The metadata as JSON; ``None`` when there is none.
+    """
 
     @property
+    def stream(self) -> StreamId:
+        """The stream it is in."""
+        return StreamId(self.aggregate_type, self.aggregate_id)
+
+    @cached_property
     def payload(self) -> dict[str, Any]:
         """The payload as JSON values, parsed on first use."""
-        return self._payload
+        return from_json(self.payload_bytes)  # type: ignore[no-any-return]
 
-    @property
-    def aggregate_type(self) -> str:
-        """Type name of the aggregate whose stream this is."""
-        return self.stream.aggregate_type
-
-    @property
-    def aggregate_id(self) -> str:
-        """Id of the aggregate whose stream this is."""
-        return self.stream.aggregate_id
-
-
-_LATE: Final[Mapping[str, Callable[[StoredEvent], Any]]] = {
-    "stream": lambda event: StreamId(event._aggregate_type, event._aggregate_id),  # noqa: SLF001
-    "metadata": lambda event: from_json(event._metadata),  # noqa: SLF001
-    "_payload": lambda event: from_json(event.payload_bytes),
-}
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """The metadata, parsed on first use."""
+        return {} if self.metadata_json is None else from_json(self.metadata_json)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
-
-from pydantic_core import from_json, to_json
 
 from cqrs_ddd_advanced_core.ports.event_archive import IEventArchive
 from cqrs_ddd_core.adapters.memory.database import InMemoryDatabase, Table
@@ -43,7 +40,7 @@ class InMemoryEventArchive(IEventArchive):
                 if kept.get(event.version, event).event_id != event.event_id:
                     msg = f"{stream}: another event is archived as version {event.version}"
                     raise EventStoreError(msg)
-            new = {event.version: _copy(event) for event in events if event.version not in kept}
+            new = {event.version: event for event in events if event.version not in kept}
             self._streams.put(_key(stream), kept | new, transaction)
 
     async def get_events(
@@ -101,12 +98,8 @@ def _select(
     events: Iterable[StoredEvent], limit: int | None, event_filter: EventFilter | None
 ) -> list[StoredEvent]:
     wanted = (event for event in events if event_filter is None or event_filter.matches(event))
-    return [_copy(event) for event in islice(wanted, limit)]
-
-
-def _copy(event: StoredEvent) -> StoredEvent:
-    """Return the same event with metadata of its own."""
-    return replace(event, metadata=from_json(to_json(event.metadata)))
+    # Each reader may change the payload and the metadata of what it gets.
+    return list(map(StoredEvent._make, islice(wanted, limit)))
 
 
 def _position(event: StoredEvent) -> int:

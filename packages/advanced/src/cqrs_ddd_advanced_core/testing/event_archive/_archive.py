@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -65,7 +64,7 @@ class ArchiveTests(ArchiveSuite):
         self, archive: IEventArchive, live: IEventStore
     ) -> None:
         stream, events = await _archived(archive, live, 2)
-        other = replace(events[1], event_id=new_id(), position=events[1].position + 1)
+        other = events[1]._replace(event_id=new_id(), position=events[1].position + 1)
         with pytest.raises(EventStoreError, match="version 2"):
             await archive.add_events(stream, [other])
         assert await archive.get_events(stream) == events
@@ -111,7 +110,7 @@ class ArchiveTests(ArchiveSuite):
         archive = subject.archive
         stream, events = await _archived(archive, subject.event_store, 2)
         async with rolled_back(subject.unit_of_work):
-            new = replace(events[1], version=3, position=events[1].position + 1, event_id=new_id())
+            new = events[1]._replace(version=3, position=events[1].position + 1, event_id=new_id())
             await archive.add_events(stream, [new])
             assert len(await archive.get_events(stream)) == 3
             assert await archive.delete_events(stream) == 3

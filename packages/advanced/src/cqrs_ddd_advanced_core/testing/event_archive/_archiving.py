@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -90,7 +89,7 @@ class ArchivingTests(ArchiveSuite):
         stream, live = new_stream(), subject.event_store
         await live.append(stream, new_events(5))
         events = await live.get_events(stream)
-        wrong = replace(events[3], event_id=new_id(), position=events[3].position + 100)
+        wrong = events[3]._replace(event_id=new_id(), position=events[3].position + 100)
         await subject.archive.add_events(stream, [wrong])
         with pytest.raises(EventStoreError):
             await subject.archiver().archive(stream)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import (
+    ProjectionHaltedError,
     ProjectionLagError,
     UnknownProjectionError,
 )
@@ -91,6 +92,25 @@ class WaitingTests(ProjectionLifecycleSuite):
         assert stale.lag == second - first
         await bank.work()
         assert await waiter.wait_up_to("accounts", second) == Staleness(second, second, 0.0)
+
+    async def test_nobody_waits_for_a_projection_that_is_halted(
+        self, bank: Bank, waiter: ProjectionWaiter
+    ) -> None:
+        """Who waits already learns of it too."""
+        first = await bank.run(deposited("a1"))
+        await bank.work()
+        bank.fails_on = "a1"
+        second = await bank.run(deposited("a1"))
+        waiting = asyncio.create_task(waiter.wait_for("accounts", second, timeout=60))
+        worker = ProjectionWorker(bank.registry, bank.events, attempts=1)
+        await worker.run_once()
+        await worker.stop()
+        for wait in (waiting, waiter.wait_for("accounts", second, timeout=60)):
+            with pytest.raises(ProjectionHaltedError, match="a1 is closed") as caught:
+                await wait
+            assert (caught.value.wanted, caught.value.reached) == (second, first)
+        await waiter.wait_for("accounts", first, timeout=0)
+        assert (await waiter.wait_up_to("accounts", second, timeout=60)).position == first
 
     async def test_inline_projections_show_whatever_is_committed(
         self, bank: Bank, waiter: ProjectionWaiter

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import defaultdict
-from datetime import datetime
 from heapq import nsmallest
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from cqrs_ddd_core.adapters.memory.database import InMemoryDatabase, Participant
 from cqrs_ddd_core.adapters.memory.unit_of_work import current_transaction, write_transaction
@@ -38,7 +36,9 @@ from cqrs_ddd_core.primitives.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from uuid import UUID
 
     from cqrs_ddd_core.adapters.memory.database import Transaction
 
@@ -88,7 +88,7 @@ class InMemoryEventStore(IEventStore):
             _check_version(stream, version, expected_version)
             now = self._clock.now()
             rows = [
-                _to_row(self._next_position(), stream, number, event, now)
+                _stored(self._next_position(), stream, number, event, now)
                 for number, event in enumerate(events, version + 1)
             ]
             log.add(rows, transaction)
@@ -107,8 +107,8 @@ class InMemoryEventStore(IEventStore):
     ) -> list[StoredEvent]:
         rows = self._log().read(stream, self._transaction(), after_version, up_to_version)
         if event_filter is None:
-            return [_to_event(row) for row in rows[:limit]]
-        return [event for event in map(_to_event, rows) if event_filter.matches(event)][:limit]
+            return list(_copied(rows[:limit]))
+        return [event for event in _copied(rows) if event_filter.matches(event)][:limit]
 
     async def get_stream_version(self, stream: StreamId) -> int:
         return self._log().version(stream, self._transaction())
@@ -143,7 +143,7 @@ class InMemoryEventStore(IEventStore):
         index = bisect_right(rows, after_position, key=_position)
         found: list[StoredEvent] = []
         while index < len(rows) and len(found) < limit:
-            event = _to_event(rows[index])
+            event = StoredEvent._make(rows[index])
             if event_filter is None or event_filter.matches(event):
                 found.append(event)
             after_position = event.position
@@ -164,32 +164,15 @@ class InMemoryEventStore(IEventStore):
         return current_transaction(self._database)
 
 
-class _Row(NamedTuple):
-    """A stored event; the metadata as JSON, so that each reader gets a copy of its own."""
-
-    position: int
-    stream: StreamId
-    version: int
-    event_id: UUID
-    event_type: str
-    schema_version: int
-    payload: bytes
-    occurred_at: datetime
-    recorded_at: datetime
-    correlation_id: str | None
-    causation_id: str | None
-    metadata: bytes
-
-
 class _Rows:
     """Events in position order, by stream and by id; a stream may have lost its oldest ones."""
 
     def __init__(self) -> None:
-        self.rows: list[_Row] = []
-        self.streams: dict[StreamId, list[_Row]] = {}
-        self.ids: dict[UUID, _Row] = {}
+        self.rows: list[StoredEvent] = []
+        self.streams: dict[StreamId, list[StoredEvent]] = {}
+        self.ids: dict[UUID, StoredEvent] = {}
 
-    def add(self, rows: list[_Row]) -> None:
+    def add(self, rows: list[StoredEvent]) -> None:
         self.rows += rows
         for row in rows:
             self.streams.setdefault(row.stream, []).append(row)
@@ -199,7 +182,7 @@ class _Rows:
         rows = self.streams.get(stream)
         return rows[-1].version if rows else 0
 
-    def read(self, stream: StreamId, after: int, until: int | None) -> list[_Row]:
+    def read(self, stream: StreamId, after: int, until: int | None) -> list[StoredEvent]:
         rows = self.streams.get(stream)
         if not rows:
             return []
@@ -236,7 +219,7 @@ class _Log(Participant):
 
     def read(
         self, stream: StreamId, transaction: Transaction | None, after: int, until: int | None
-    ) -> list[_Row]:
+    ) -> list[StoredEvent]:
         if transaction is None:
             return self.committed.read(stream, after, until)
         left = max(after, self._removed.get(stream, 0))
@@ -252,7 +235,7 @@ class _Log(Participant):
 
     def find_append(
         self, stream: StreamId, events: Sequence[NewEvent], transaction: Transaction
-    ) -> _Row | None:
+    ) -> StoredEvent | None:
         """Return the last event when all of them were appended before, in this order."""
         ids = [event.event_id for event in events]
         rows = [row for row in map(self._find, ids) if row is not None]
@@ -265,13 +248,13 @@ class _Log(Participant):
         msg = f"{stream}: some of these event ids are stored already, but not by this append"
         raise EventStoreError(msg)
 
-    def _find(self, event_id: UUID) -> _Row | None:
+    def _find(self, event_id: UUID) -> StoredEvent | None:
         row = self.committed.ids.get(event_id)
         if row is None or row.version <= self._removed.get(row.stream, 0):
             row = self._pending.ids.get(event_id)
         return row
 
-    def add(self, rows: list[_Row], transaction: Transaction) -> None:
+    def add(self, rows: list[StoredEvent], transaction: Transaction) -> None:
         transaction.enlist(self)
         self._pending.add(rows)
 
@@ -293,12 +276,12 @@ def _check_version(stream: StreamId, actual: int, expected: ExpectedVersion) -> 
         raise OptimisticConcurrencyError(stream, expected, actual)
 
 
-def _to_row(
+def _stored(
     position: int, stream: StreamId, version: int, event: NewEvent, recorded_at: datetime
-) -> _Row:
-    return _Row(
+) -> StoredEvent:
+    return StoredEvent(
         position,
-        stream,
+        *stream,
         version,
         event.event_id,
         event.event_type,
@@ -312,9 +295,10 @@ def _to_row(
     )
 
 
-def _to_event(row: _Row) -> StoredEvent:
-    return StoredEvent(*row[:-1], from_json(row.metadata))
+def _copied(events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
+    """Yield events whose payload and metadata each reader may change."""
+    return map(StoredEvent._make, events)
 
 
-def _position(row: _Row) -> int:
-    return row.position
+def _position(event: StoredEvent) -> int:
+    return event.position
