@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
@@ -80,13 +80,28 @@ async def measure(
     async with comparison.open() as (baseline, candidate):
         for operation in (baseline, candidate):
             await repeat(operation, comparison.concurrency, seconds / 4)
-        for number in range(rounds):
-            turns = [(baseline, raw), (candidate, ours)]
-            # A B, B A, A B: whoever comes second meets the warmer machine.
-            for operation, rates in turns if number % 2 == 0 else reversed(turns):
-                rates.append(await repeat(operation, comparison.concurrency, seconds))
-            on_round()
+        with _frozen_heap():
+            for number in range(rounds):
+                turns = [(baseline, raw), (candidate, ours)]
+                # A B, B A, A B: whoever comes second meets the warmer machine.
+                for operation, rates in turns if number % 2 == 0 else reversed(turns):
+                    rates.append(await repeat(operation, comparison.concurrency, seconds))
+                on_round()
     return Measurement(comparison, raw, ours)
+
+
+@contextmanager
+def _frozen_heap() -> Iterator[None]:
+    """Keep the garbage collector away from what is there, as our worker programs do.
+
+    Otherwise both ways pay for the modules that this program has imported.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 async def repeat(operation: Operation, concurrency: int, seconds: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -52,6 +53,9 @@ async def _serve(options: Namespace) -> None:
         )
         await consumer.subscribe_batch(MESSAGE_TYPES, service.handle_batch, consumer=CONSUMER)
         await consumer.start()
+        # The garbage collector need not look at what stays anyway.
+        gc.collect()
+        gc.freeze()
         print("ready", flush=True)
         await stop.wait()
         await consumer.stop()

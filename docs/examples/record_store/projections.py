@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -93,6 +94,9 @@ async def _follow(options: Namespace) -> None:
     async with open_read_side(options.database_url) as read_side:
         worker = ProjectionWorker(read_side.registry, read_side.events, poll_interval=0.2)
         await worker.start()
+        # The garbage collector need not look at what stays anyway.
+        gc.collect()
+        gc.freeze()
         print("ready", flush=True)
         await stop.wait()
         await worker.stop()

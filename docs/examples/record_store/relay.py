@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -52,6 +53,9 @@ async def _relay(options: Namespace) -> None:
             outbox = SQLAlchemyOutboxStorage(engine)
             relay = OutboxRelay(outbox, publisher, poll_interval=0.2, lease_seconds=LEASE)
             await relay.start()
+            # The garbage collector need not look at what stays anyway.
+            gc.collect()
+            gc.freeze()
             print("ready", flush=True)
             await stop.wait()
             await relay.stop()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from operator import attrgetter, is_not
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionValueError
 from cqrs_ddd_core.correlation import get_context
@@ -23,8 +23,7 @@ __all__ = ["RowWriter", "encoded_keys"]
 _KINDS_KNOWN: Final = 256
 _NUMBERS: Final = (int, float, Decimal)
 
-#: A change behind the key of its row as the database keeps it.
-_Change: TypeAlias = "tuple[RowKey, RowChange]"
+_key: Final = attrgetter("key")
 
 
 class _Kind(NamedTuple):
@@ -69,29 +68,32 @@ class RowWriter:
 
     async def apply(self, changes: Sequence[RowChange]) -> list[RowKey]:
         """Apply changes of different rows, and return the keys of the refused ones in order."""
-        kinds: dict[_Kind, list[_Change]] = {}
-        for one in sorted(self._fitted(changes), key=itemgetter(0)):
-            kinds.setdefault(self._kind(one[1]), []).append(one)
+        kinds: dict[_Kind, list[RowChange]] = {}
+        for change in sorted(self._fitted(changes), key=_key):
+            # Of a row of which nothing is left the new one is written whole.
+            whole = change.deletes and not change.is_delete
+            one = self._whole(change) if whole else change
+            kinds.setdefault(self._kind(one), []).append(one)
         is_one_upsert = len(kinds) == 1 and next(iter(kinds)).upserts
-        keys = [key for some in kinds.values() for key, _ in some]
+        keys = [one.key for some in kinds.values() for one in some]
         present: set[RowKey] = set() if is_one_upsert else await self._lock(keys)
-        left: list[_Change] = []
+        left: list[RowChange] = []
         for kind, some in kinds.items():
             left += await self._write(kind, some, present)
-        return sorted(key for key, _ in left)
+        return sorted(one.key for one in left)
 
     async def _write(
-        self, kind: _Kind, some: Sequence[_Change], present: set[RowKey]
-    ) -> list[_Change]:
+        self, kind: _Kind, some: Sequence[RowChange], present: set[RowKey]
+    ) -> list[RowChange]:
         """Do changes of one kind on locked rows, and return those that were refused."""
         if kind.upserts:
             return await self._upsert(kind, some)
-        there = [one for one in some if one[0] in present]
-        missing = [one for one in some if one[0] not in present]
-        refused = [one for one in missing if one[1].expected_version]
+        there = [one for one in some if one.key in present]
+        missing = [one for one in some if one.key not in present]
+        refused = [one for one in missing if one.expected_version]
         if kind.deletes:
             return [*await self._delete(there), *refused]
-        made_by_others = await self._insert([one for one in missing if not one[1].expected_version])
+        made_by_others = await self._insert([one for one in missing if not one.expected_version])
         # Who expected nothing of them changes them as they are now.
         return [*refused, *await self._update(kind, [*there, *made_by_others])]
 
@@ -102,7 +104,7 @@ class RowWriter:
         rows = await self._connection.fetch(self._sql.lock(), self._tenant_id, *args)
         return self._decoded(rows)
 
-    async def _upsert(self, kind: _Kind, some: Sequence[_Change]) -> list[_Change]:
+    async def _upsert(self, kind: _Kind, some: Sequence[RowChange]) -> list[RowChange]:
         defaults = tuple(self._defaults(kind))
         statement = self._sql.upsert(kind.sets, kind.adds, defaults, self._guarded)
         columns = self._schema.columns
@@ -111,31 +113,31 @@ class RowWriter:
             for name in defaults
         ]
         if self._guarded:
-            scalars.append(min([change.first_position for _, change in some]))
+            scalars.append(min([one.first_position for one in some]))
         left = await self._run(statement, some, self._proposed(kind, some), *scalars)
         # Each of them is judged by its own first position.
         return await self._update(kind, left)
 
-    async def _update(self, kind: _Kind, some: Sequence[_Change]) -> list[_Change]:
+    async def _update(self, kind: _Kind, some: Sequence[RowChange]) -> list[RowChange]:
         statement = self._sql.update(kind.sets, kind.adds, self._guarded)
         return await self._run(statement, some, self._guards(kind, some))
 
-    async def _delete(self, some: Sequence[_Change]) -> list[_Change]:
+    async def _delete(self, some: Sequence[RowChange]) -> list[RowChange]:
         statement = self._sql.delete(guarded=self._guarded)
         return await self._run(statement, some, self._guards(_NOTHING, some))
 
-    async def _insert(self, some: Sequence[_Change]) -> list[_Change]:
+    async def _insert(self, some: Sequence[RowChange]) -> list[RowChange]:
         """Make rows that were not there; return the changes of those others have made since."""
         names = tuple(name for name in self._schema.columns if name not in self._schema.key)
         whole = _Kind(deletes=False, upserts=False, sets=names, adds=())
-        rows = [(key, self._whole(change)) for key, change in some]
+        rows = [self._whole(one) for one in some]
         statement = self._sql.insert(names)
-        left = {key for key, _ in await self._run(statement, rows, self._proposed(whole, rows))}
-        return [one for one in some if one[0] in left]
+        left = {one.key for one in await self._run(statement, rows, self._proposed(whole, rows))}
+        return [one for one in some if one.key in left]
 
     async def _run(
-        self, statement: str, some: Sequence[_Change], columns: list[list[Any]], *scalars: Any
-    ) -> list[_Change]:
+        self, statement: str, some: Sequence[RowChange], columns: list[list[Any]], *scalars: Any
+    ) -> list[RowChange]:
         """Run a statement for some changes, and return those it left out."""
         if not some:
             return []
@@ -144,23 +146,19 @@ class RowWriter:
         if len(written) == len(some):
             return []
         keys = self._decoded(written)
-        return [one for one in some if one[0] not in keys]
+        return [one for one in some if one.key not in keys]
 
     # --- values ---------------------------------------------------------------------------------
 
-    def _fitted(self, changes: Sequence[RowChange]) -> Iterable[_Change]:
-        schema = self._schema
-        keys = zip(
-            *(
-                schema.fit_all(name, [change.key[place] for change in changes])
-                for place, name in enumerate(schema.key)
-            ),
-            strict=True,
-        )
-        for key, change in zip(keys, changes, strict=True):
-            # Of a row of which nothing is left the new one is written whole.
-            whole = change.deletes and not change.is_delete
-            yield key, self._whole(change) if whole else change
+    def _fitted(self, changes: Sequence[RowChange]) -> Sequence[RowChange]:
+        """Return the changes with keys as the database keeps them, which they mostly are."""
+        names = self._schema.key
+        given = [[one.key[place] for one in changes] for place in range(len(names))]
+        fitted = list(map(self._schema.fit_all, names, given))
+        if not any(any(map(is_not, *columns)) for columns in zip(given, fitted, strict=True)):
+            return changes
+        keys = zip(*fitted, strict=True)
+        return [replace(one, key=key) for one, key in zip(changes, keys, strict=True)]
 
     def _whole(self, change: RowChange) -> RowChange:
         """Return the change that makes the same of a row whatever it was."""
@@ -213,27 +211,27 @@ class RowWriter:
         columns = self._schema.columns.items()
         return (name for name, one in columns if name not in given and one.default is not None)
 
-    def _proposed(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
+    def _proposed(self, kind: _Kind, some: Sequence[RowChange]) -> list[list[Any]]:
         """Return what is given of rows that may have to be made, column by column."""
-        return [*self._values(kind, some), [change.last_position for _, change in some]]
+        return [*self._values(kind, some), [one.last_position for one in some]]
 
-    def _guards(self, kind: _Kind, some: Sequence[_Change]) -> list[list[Any]]:
+    def _guards(self, kind: _Kind, some: Sequence[RowChange]) -> list[list[Any]]:
         """Return what is given of rows that are there, column by column."""
         return [
             *self._values(kind, some),
-            [change.first_position for _, change in some],
-            [change.last_position for _, change in some],
-            [change.expected_version for _, change in some],
+            [one.first_position for one in some],
+            [one.last_position for one in some],
+            [one.expected_version for one in some],
         ]
 
-    def _values(self, kind: _Kind, some: Sequence[_Change]) -> Iterable[list[Any]]:
+    def _values(self, kind: _Kind, some: Sequence[RowChange]) -> Iterable[list[Any]]:
         fit_all = self._schema.fit_all
-        yield from encoded_keys(self._sql, [key for key, _ in some])
+        yield from encoded_keys(self._sql, [one.key for one in some])
         for name in kind.sets:
-            values = [change.sets[name] for _, change in some]
+            values = [one.sets[name] for one in some]
             yield _encoded(self._sql, name, fit_all(name, values))
         for name in kind.adds:
-            values = [change.adds[name] for _, change in some]
+            values = [one.adds[name] for one in some]
             yield _encoded(self._sql, name, fit_all(name, values))
 
     def _decoded(self, rows: Iterable[Any]) -> set[RowKey]:

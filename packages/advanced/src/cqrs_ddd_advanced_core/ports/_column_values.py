@@ -24,7 +24,7 @@ def _bool(value: Any) -> bool:
 
 
 def _int(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int and (not isinstance(value, int) or isinstance(value, bool)):
         raise _unfit(value)
     if not -_LARGEST - 1 <= value <= _LARGEST:
         raise ValueError("the number has more than 64 bits")

@@ -65,7 +65,7 @@ class RowBuffer:
     """Changes of the rows of one table, one for each row.
 
     Names of columns are checked by the callers, values by the store. The mappings a method is
-    given may be kept and changed, unless it says otherwise: a batch has thousands of them.
+    given become its own: a batch has thousands of them.
     """
 
     __slots__ = ("_arity", "changes", "shape")
@@ -93,11 +93,11 @@ class RowBuffer:
             for name in values:
                 change.adds.pop(name, None)
 
-    def add(self, position: int, key: RowKey, amounts: Mapping[str, Any]) -> None:
-        """Add to columns of the row; the amounts are copied where they have to be kept."""
+    def add(self, position: int, key: RowKey, amounts: dict[str, Any]) -> None:
+        """Add to columns of the row."""
         change = self.changes.get(key)
         if change is None:
-            self._change(position, key, {}, dict(amounts))
+            self._change(position, key, {}, amounts)
             return
         change.last_position = position
         change.is_delete = False
