@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -80,9 +80,9 @@ Source: TypeAlias = (
 class SourceCode:
     """Writes sources of events of one class as Python, and makes functions of it.
 
-    A mapping runs for every event, and functions that call one another cost most of its time: it
-    becomes one expression. Expressions know ``event``, the event or its stored form, and
-    ``fields``, those of its payload.
+    Mappings run for every event, and functions that call one another would take most of the time:
+    those of an event become one function. Expressions know ``event``, the event or its stored
+    form, and ``fields``, those of its payload.
 
     Args:
         event_class: The class.
@@ -118,26 +118,29 @@ class SourceCode:
             return f"event.{source.name}"
         if callable(source):
             self.needs_event = True
-            return f"{self._named(source)}(event)"
-        return self._named(source.value if isinstance(source, Fixed) else source)
+            return f"{self.named(source)}(event)"
+        return self.named(source.value if isinstance(source, Fixed) else source)
 
     def negated(self, source: Source) -> str:
         """Return the expression of a source with the sign changed; what is ``None`` stays so."""
         return f"negative({self.value(source)})"
 
-    def function(self, arguments: str, expression: str, where: str) -> Callable[..., Any]:
-        """Return the function of an expression.
+    def function(self, arguments: str, lines: Iterable[str]) -> Callable[..., None]:
+        """Return the function of lines made of what this has returned.
 
         Args:
             arguments: Their names.
-            expression: Of what this has returned.
-            where: What a traceback calls it.
+            lines: Statements.
         """
-        code = compile(f"lambda {arguments}: {expression}", f"<{where}>", "eval")
-        made: Callable[..., Any] = eval(code, self._names)  # noqa: S307 - names are checked, values bound
+        source = "\n    ".join([f"def apply({arguments}):", *lines])
+        code = compile(source, f"<mapping of {self._event_class.__name__}>", "exec")
+        names = self._names.copy()
+        exec(code, names)  # noqa: S102 - names are checked, values are bound
+        made: Callable[..., None] = names["apply"]
         return made
 
-    def _named(self, value: Any) -> str:
+    def named(self, value: Any) -> str:
+        """Return the expression of an object."""
         name = f"v{len(self._names)}"
         self._names[name] = value
         return name

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from cqrs_ddd_advanced_core.domain.projection_exceptions import ProjectionDefinitionError
 from cqrs_ddd_advanced_core.projections._mapped_event import MappedEvent
-from cqrs_ddd_advanced_core.projections._payload_fields import FieldsReader, fields_reader
 from cqrs_ddd_advanced_core.projections._row_buffer import TableShape
 from cqrs_ddd_advanced_core.projections._sources import Source
 from cqrs_ddd_advanced_core.projections.projector import Projector
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
     from cqrs_ddd_advanced_core.ports.projection_schema import ProjectionSchema
     from cqrs_ddd_advanced_core.projections.policy import ErrorPolicy
     from cqrs_ddd_advanced_core.projections.projector import EventHandler, StoredEventHandler
-    from cqrs_ddd_advanced_core.projections.rows import ProjectionRows
     from cqrs_ddd_core.domain.events import DomainEvent
-    from cqrs_ddd_core.ports.event_store import StoredEvent
 
 __all__ = ["MappedProjector"]
 
@@ -57,7 +54,7 @@ class MappedProjector(Projector):
         self.partitions = partitions
         self.error_policy = error_policy
         self._shapes = {one.name: TableShape(one) for one in self.tables}
-        self._mapped: dict[type[DomainEvent], list[MappedEvent]] = {}
+        self._mapped: dict[type[DomainEvent], MappedEvent] = {}
 
     def on(
         self,
@@ -92,47 +89,13 @@ class MappedProjector(Projector):
         shape = self._shapes.get(name)
         if shape is None:
             raise ProjectionDefinitionError(f"{self.name} has no table {name!r}")
-        mapped = MappedEvent(
-            event_class,
-            shape,
-            key=key,
-            sets=sets,
-            adds=adds,
-            subtracts=subtracts,
-            deletes=deletes,
-        )
-        self._mapped.setdefault(event_class, []).append(mapped)
+        mapped = self._mapped.get(event_class) or MappedEvent(event_class)
+        mapped.map_to(shape, key=key, sets=sets, adds=adds, subtracts=subtracts, deletes=deletes)
+        self._mapped[event_class] = mapped
         return self
 
     def handlers(self) -> Mapping[type[DomainEvent], EventHandler]:
-        return {event_class: _handler(mapped) for event_class, mapped in self._mapped.items()}
+        return {event_class: mapped.handler() for event_class, mapped in self._mapped.items()}
 
     def stored_handler(self, event_class: type[DomainEvent]) -> StoredEventHandler | None:
-        mapped = self._mapped[event_class]
-        if any(one.needs_event for one in mapped):
-            return None
-        names = frozenset[str]().union(*(one.fields for one in mapped))
-        if not names:
-            return _stored_handler(mapped, None)
-        read = fields_reader(event_class, names)
-        return None if read is None else _stored_handler(mapped, read)
-
-
-def _handler(mapped: Sequence[MappedEvent]) -> EventHandler:
-    def apply(event: DomainEvent, rows: ProjectionRows) -> None:
-        for one in mapped:
-            one.change(event, event.__dict__, rows.buffers[one.table], rows.position)
-
-    return apply
-
-
-def _stored_handler(mapped: Sequence[MappedEvent], read: FieldsReader | None) -> StoredEventHandler:
-    """Return what needs of an event only some fields of its payload, or none."""
-    changes = [(one.change, one.table) for one in mapped]
-
-    def apply(stored: StoredEvent, rows: ProjectionRows) -> None:
-        fields = _NOTHING if read is None else read(stored.payload_bytes)
-        for change, table in changes:
-            change(stored, fields, rows.buffers[table], rows.position)
-
-    return apply
+        return self._mapped[event_class].stored_handler()

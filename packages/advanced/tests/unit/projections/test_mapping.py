@@ -24,6 +24,7 @@ from cqrs_ddd_advanced_core.projections import (
     CORRELATION_ID,
     EVENT_ID,
     OCCURRED_AT,
+    EnvelopeField,
     Fixed,
     MappedProjector,
     ProjectionWorker,
@@ -345,6 +346,11 @@ def test_only_mappings_without_functions_are_read_directly() -> None:
     assert plain.stored_handler(Sold) is not None
     assert envelope.stored_handler(Sold) is not None
     assert computed.stored_handler(Sold) is None
+
+
+def test_what_events_lack_is_refused() -> None:
+    with pytest.raises(ProjectionDefinitionError, match="events have no 'total'"):
+        EnvelopeField("total")
 
 
 @pytest.mark.parametrize(
