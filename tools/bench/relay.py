@@ -27,7 +27,7 @@ __all__ = ["COMPARISONS"]
 
 _BATCH = 500
 _STREAMS = 5_000
-_BACKLOG = 120_000
+_BACKLOG = 200_000
 
 
 def _message() -> OutboxMessage:

@@ -130,17 +130,41 @@ _DUE: Final = """
             WHERE b.stream = o.stream AND b.tenant_id = o.tenant_id AND b.sequence < o.sequence
               AND b.status <> 'published' AND b.available_at IS NOT NULL
             LIMIT 1 OFFSET 0)
-        ORDER BY o.sequence LIMIT (SELECT CAST($2 AS bigint))
+        ORDER BY o.sequence LIMIT
 """
+_LIMIT: Final = "(SELECT CAST($2 AS bigint))"
 
-# Each partition is read along its index as far as needed; one condition on all of them would sort
-# everything that waits.
-_CLAIM_POSTGRES: Final = f"""
-WITH owned AS MATERIALIZED ({_OWNED}), due AS (
-    SELECT d.sequence AS place FROM owned CROSS JOIN LATERAL (
-        SELECT o.sequence FROM cqrs_outbox o WHERE o.partition = owned.number AND {_DUE}
+
+def _due_of_each(limit: str) -> str:
+    """Return what is due in each partition, each read along its index up to a limit.
+
+    One condition on all of them would sort everything that waits.
+    """
+    return f"""
+    SELECT number, d.sequence AS place FROM owned CROSS JOIN LATERAL (
+        SELECT o.sequence FROM cqrs_outbox o WHERE o.partition = owned.number AND {_DUE} {limit}
     ) d
-    ORDER BY d.sequence LIMIT $2
+"""  # noqa: S608 - made of constants
+
+
+# To look for all that is wanted in each partition takes longer than everything else. Twice its
+# share is mostly enough: nothing older is missing up to where the first of them was cut off. Only
+# when that is too little, as when few partitions have messages, is everything looked for.
+_SHARE: Final = "(SELECT CAST($2 AS bigint) * 2 / greatest(count(*), 1) + 1 FROM owned)"
+_REST: Final = """(
+    SELECT CASE WHEN cut.place IS NULL OR (SELECT count(*) FROM oldest) >= $2
+           THEN 0 ELSE CAST($2 AS bigint) END FROM cut)"""
+_CLAIM_POSTGRES: Final = f"""
+WITH owned AS MATERIALIZED ({_OWNED}), shares AS MATERIALIZED ({_due_of_each(_SHARE)}),
+cut AS MATERIALIZED (
+    SELECT min(place) AS place FROM (
+        SELECT max(place) AS place FROM shares GROUP BY number HAVING count(*) = {_SHARE}
+    ) ends
+), oldest AS MATERIALIZED (
+    SELECT shares.place FROM shares, cut WHERE cut.place IS NULL OR shares.place <= cut.place
+), due AS (
+    SELECT place FROM oldest UNION SELECT place FROM ({_due_of_each(_REST)}) rest
+    ORDER BY place LIMIT $2
 )
 UPDATE cqrs_outbox SET attempts = attempts + 1 FROM due WHERE sequence = place
 RETURNING {_COLUMNS}
@@ -156,7 +180,7 @@ RETURNING {_COLUMNS}
 _DUE_IN_ONE_PARTITION: Final = f"""
     SELECT place FROM (
         SELECT o.sequence AS place FROM cqrs_outbox o
-        WHERE o.partition = %d AND o.partition IN (SELECT number FROM owned) AND {_DUE}
+        WHERE o.partition = %d AND o.partition IN (SELECT number FROM owned) AND {_DUE} {_LIMIT}
     )
 """  # noqa: S608 - made of constants
 

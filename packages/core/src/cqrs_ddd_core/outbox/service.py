@@ -30,7 +30,7 @@ __all__ = ["OutboxService"]
 _logger = logging.getLogger(__name__)
 
 _PURGE_CHUNK: Final = 10_000
-_DRAIN_SECONDS: Final = 1.0
+_DRAIN_SECONDS: Final = 3.0
 
 _Stream: TypeAlias = tuple[str, str]
 
@@ -115,8 +115,8 @@ class OutboxService:
 
         While one half is published, the one before it is marked and the next one is read.
 
-        It ends when nothing is due, and after about a second at the latest: then messages whose
-        wait is over get their turn, and other services their share of the partitions.
+        It ends when nothing is due, and after about three seconds at the latest: then messages
+        whose wait is over get their turn, and other services their share of the partitions.
 
         Args:
             batch_size: How many messages are published and not yet marked at most; as many may

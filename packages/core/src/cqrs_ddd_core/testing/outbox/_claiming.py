@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from cqrs_ddd_core.ports.outbox import IOutboxStorage, PendingMessage
 from cqrs_ddd_core.primitives.clock import utc_now
 from cqrs_ddd_core.testing.outbox._suite import (
@@ -57,6 +59,22 @@ class ClaimingTests(OutboxSuite):
         second = await storage.claim_pending(leases, limit=4, excluding=sequences_of(first))
         assert [item.message for item in [*first, *second]] == messages
         assert [item.attempts for item in second] == [1, 1]
+
+    @pytest.mark.parametrize("crowded", [0, 40], ids=["spread", "crowded"])
+    async def test_the_oldest_messages_go_first(
+        self, storage: IOutboxStorage, crowded: int
+    ) -> None:
+        """Whether all partitions have some, or one has most of them."""
+        streams = [*["crowd"] * crowded, *(f"Order-{number % 17}" for number in range(60))]
+        messages = [new_message(stream) for stream in streams]
+        await storage.save_messages(messages)
+        leases = await storage.lease_partitions("one", seconds=60)
+        claimed: list[PendingMessage] = []
+        while more := await storage.claim_pending(
+            leases, limit=20, excluding=sequences_of(claimed)
+        ):
+            claimed += more
+        assert [item.message for item in claimed] == messages
 
     async def test_what_failed_meanwhile_holds_back_its_stream_for_the_next_claim(
         self, storage: IOutboxStorage
