@@ -84,10 +84,16 @@ class VersionSwitchboard:
 
         Raises:
             UnknownProjectionError: Nothing is registered under the name.
-            RebuildError: Neither is given, they differ, it is no build any more, or it could not be
-                done in time; then the version that served goes on.
+            RebuildError: Neither is given, they differ, there is no build, or it could not be done
+                in time; then the version that served goes on.
         """
         projection, build, serving = await self._build_of(name)
+        if not await projection.store.checkpoints.tenants(name, build.version):
+            msg = (
+                f"{name} version {serving} serves, and version {build.version} was not built: "
+                "call build() first"
+            )
+            raise RebuildError(msg)
         _check_verified(build, serving, verification, unverified_because)
         swap = Swap(
             projection, serving, build.version, self.event_store, batch_size=self._batch_size

@@ -151,6 +151,18 @@ class SwappingTests(RebuildSuite):
         assert await shop.serving() == 2
         assert await shop.rows() == await shop.fold()
 
+    async def test_what_was_not_built_is_not_swapped_in(self, shop: RebuiltShop) -> None:
+        """Also when somebody else has just swapped it in: that is no reason to build it again."""
+        await shop.open()
+        rebuilder = shop.rebuilder()
+        with pytest.raises(RebuildError, match="version 2 was not built"):
+            await rebuilder.swap("shop", unverified_because="it is quicker")
+        assert await shop.serving() == 1
+        await rebuilder.rebuild("shop")
+        with pytest.raises(RebuildError, match="version 2 serves, and version -2 was not built"):
+            await rebuilder.swap("shop", unverified_because="somebody was faster")
+        assert await shop.rows() == await shop.fold()
+
     @needs("concurrent_transactions")
     async def test_readers_see_all_of_one_version(self, shop: RebuiltShop) -> None:
         """F36: the old totals or the new ones, and neither nothing nor an error."""
