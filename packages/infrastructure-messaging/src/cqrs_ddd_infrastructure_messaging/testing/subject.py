@@ -30,6 +30,7 @@ __all__ = [
     "letters_of",
     "publish",
     "publish_until_confirmed",
+    "wait_for_letters",
 ]
 
 #: The consumer name and the message type of the tests.
@@ -128,16 +129,29 @@ async def publish_until_confirmed(
 
 
 async def letters_of(
-    subject: TransportSubject, count: int, *, name: str = NAME, at_least: bool = False
+    subject: TransportSubject, count: int, *, name: str = NAME
 ) -> Sequence[DeadLetter]:
-    """Wait until a consumer has so many dead letters, or more if it may, and return them."""
+    """Wait until a consumer has so many dead letters, and return them."""
+    letters: Sequence[DeadLetter] = []
     async with asyncio.timeout(30):
-        letters = await subject.dead_letters.list(name)
         while len(letters) < count:
             await asyncio.sleep(0.01)
             letters = await subject.dead_letters.list(name)
-    assert at_least or len(letters) == count
+    assert len(letters) == count
     return letters
+
+
+async def wait_for_letters(subject: TransportSubject, ids: Collection[UUID]) -> None:
+    """Wait until a consumer has dead letters of these messages and of no others.
+
+    A message whose confirmation was lost is published again, and may have several.
+    """
+    dead: set[UUID | None] = set()
+    async with asyncio.timeout(30):
+        while not dead.issuperset(ids):
+            await asyncio.sleep(0.01)
+            dead = {letter.message_id for letter in await subject.dead_letters.list(NAME)}
+    assert dead == set(ids)
 
 
 def ids_of(messages: Sequence[OutboxMessage]) -> list[UUID]:
