@@ -20,7 +20,17 @@ from cqrs_ddd_core.ports.event_store import NewEvent, StreamId
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyEventStore, create_schema
 from tools.services import postgres
 
-__all__ = ["Bench", "OrderPlaced", "connections", "fill", "new_event", "new_stream", "opened"]
+__all__ = [
+    "Bench",
+    "OrderPlaced",
+    "connections",
+    "empty_database",
+    "fill",
+    "new_event",
+    "new_stream",
+    "opened",
+    "settle",
+]
 
 
 class OrderPlaced(DomainEvent):
@@ -42,22 +52,32 @@ class Bench:
     store: SQLAlchemyEventStore
 
 
+_server_url = ""
 _database = ""
 
 
 @asynccontextmanager
 async def connections() -> AsyncIterator[None]:
     """Give the benchmarks a database of their own on a server that waits for the disk."""
-    global _database  # noqa: PLW0603 - one database for all comparisons of a run
-    with _server() as url:
-        _database = postgres.create_database(url)
-        engine = create_async_engine(_engine_url())
-        try:
-            await create_schema(engine)
-            await engine.dispose()
+    global _server_url
+    with _server() as _server_url:
+        async with empty_database():
             yield
-        finally:
-            postgres.drop_database(_database)
+
+
+@asynccontextmanager
+async def empty_database() -> AsyncIterator[None]:
+    """Let a comparison begin with a database in which the others have left nothing."""
+    global _database  # noqa: PLW0603 - the one that is opened from here on
+    before, _database = _database, postgres.create_database(_server_url)
+    try:
+        engine = create_async_engine(_engine_url())
+        await create_schema(engine)
+        await engine.dispose()
+        yield
+    finally:
+        postgres.drop_database(_database)
+        _database = before
 
 
 @contextmanager
@@ -97,8 +117,16 @@ async def fill(bench: Bench, count: int, *, customers: int = 2_000) -> None:
         orders = [OrderPlaced(customer_id=f"c{number % customers}") for number in numbers]
         await bench.store.append(new_stream(), [serialize_event(order) for order in orders])
         stored += len(orders)
-    # Without statistics the planner may choose a plan that no grown table would get.
-    await bench.pool.execute("ANALYZE cqrs_events")
+    await settle(bench)
+
+
+async def settle(bench: Bench) -> None:
+    """Do what the server would begin to do beside the measurement, now that much was stored.
+
+    Without statistics the planner may choose a plan that no grown table would get.
+    """
+    await bench.pool.execute("VACUUM ANALYZE")
+    await bench.pool.execute("CHECKPOINT")
 
 
 def new_stream() -> StreamId:

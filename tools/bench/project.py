@@ -22,7 +22,7 @@ from cqrs_ddd_advanced_core.projections import (
 )
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyProjectionStore
 from tools.bench.harness import Comparison, Operation
-from tools.bench.postgres import Bench, OrderPlaced, fill, opened
+from tools.bench.postgres import Bench, OrderPlaced, empty_database, fill, opened
 
 __all__ = ["COMPARISONS"]
 
@@ -171,7 +171,7 @@ async def _catching_up(
     projector: MappedProjector, table: str, write: _Write
 ) -> AsyncIterator[tuple[Operation, Operation]]:
     # A worker's batch holds one connection, and its heartbeat may need another.
-    async with opened(2) as bench:
+    async with empty_database(), opened(2) as bench:
         await fill(bench, _EVENTS)
         ours = _WithWorker(bench, projector)
         raw = _ByHand(bench, projector.name, table, write)

@@ -21,7 +21,7 @@ from cqrs_ddd_infrastructure_messaging.rabbitmq import (
 from cqrs_ddd_persistence_sqlalchemy import SQLAlchemyOutboxStorage
 from tools.bench.broker import broker_url
 from tools.bench.harness import Comparison, Operation
-from tools.bench.postgres import new_event, opened
+from tools.bench.postgres import empty_database, new_event, opened, settle
 
 __all__ = ["COMPARISONS"]
 
@@ -39,10 +39,16 @@ def _message() -> OutboxMessage:
 async def _relaying() -> AsyncIterator[tuple[Operation, Operation]]:
     with broker_url() as url:
         settings = RabbitMQSettings(prefix=f"bench-{uuid4().hex[:8]}")
-        async with _listening(url, settings), opened(4) as bench, _exchange(url, settings) as raw:
+        async with (
+            empty_database(),
+            _listening(url, settings),
+            opened(4) as bench,
+            _exchange(url, settings) as raw,
+        ):
             storage = SQLAlchemyOutboxStorage(bench.engine)
             for _ in range(_BACKLOG // 5_000):
                 await storage.save_messages([_message() for _ in range(5_000)])
+            await settle(bench)
             connection = RabbitMQConnection(url)
             publisher = RabbitMQPublisher(
                 connection,
