@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
+#: Tests that start processes, which takes seconds each.
+_WITH_PROCESSES = ("_between_processes.py", "test_killed_workers.py", "test_killed_rebuilds.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave processes on SQLite to the slow tests: those on PostgreSQL are of the normal run."""
+    for item in items:
+        if item.path.name.endswith(_WITH_PROCESSES) and "[sqlite" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     async with _engine(f"sqlite:///{tmp_path}/test.db") as engine:

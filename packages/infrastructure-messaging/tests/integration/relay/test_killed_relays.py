@@ -54,7 +54,11 @@ async def test_f08_a_relay_that_stalls_past_its_lease_marks_nothing(
 
 
 @pytest.mark.parametrize(
-    "kills", [2, pytest.param(12, marks=[pytest.mark.fault, pytest.mark.timeout(900)])]
+    "kills",
+    [
+        pytest.param(2, marks=pytest.mark.slow),
+        pytest.param(12, marks=[pytest.mark.fault, pytest.mark.timeout(900)]),
+    ],
 )
 async def test_f07_relays_killed_at_random(
     ledger: Any, relays: Any, broker: Any, kills: int
