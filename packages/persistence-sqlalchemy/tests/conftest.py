@@ -22,8 +22,10 @@ _WITH_PROCESSES = ("_between_processes.py", "test_killed_workers.py", "test_kill
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave processes on SQLite to the slow tests: those on PostgreSQL are of the normal run."""
+    here = Path(__file__).parent
     for item in items:
-        if item.path.name.endswith(_WITH_PROCESSES) and "[sqlite" in item.name:
+        has_processes = item.path.is_relative_to(here) and item.path.name.endswith(_WITH_PROCESSES)
+        if has_processes and "[sqlite" in item.name:
             item.add_marker(pytest.mark.slow)
 
 
