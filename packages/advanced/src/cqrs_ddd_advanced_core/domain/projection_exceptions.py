@@ -107,8 +107,8 @@ class ProjectionHaltedError(ProjectionLagError):
         PersistenceError.__init__(
             self,
             f"projection {projection!r} is halted at position {reached} and will not come to "
-            f"{wanted}: {reason}. Mend the projector or the event and resume the projection, or take "
-            "what is there without after=",
+            f"{wanted}: {reason}. Mend the projector or the event and resume the projection, or "
+            "take what is there without after=",
         )
         self.projection = projection
         self.wanted = wanted
